@@ -1,0 +1,1 @@
+"""The service: ingest, store, metering, billing, alerts, pages."""

@@ -1,0 +1,1 @@
+"""Tariffs, rating, allocation and bills."""

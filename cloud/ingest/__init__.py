@@ -1,0 +1,1 @@
+"""From MQTT to a committed transaction, then an acknowledgement."""

@@ -1,0 +1,1 @@
+"""Meter points, installs, interval reads and their balance."""

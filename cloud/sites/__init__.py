@@ -1,0 +1,1 @@
+"""Projects, buildings, premises, people, gateways, devices and channels."""

@@ -1,0 +1,1 @@
+"""Latest values, history in chunks and raw evidence."""

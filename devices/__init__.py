@@ -1,0 +1,1 @@
+"""Devices: profiles, the driver port and what implements it."""

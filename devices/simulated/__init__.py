@@ -1,0 +1,1 @@
+"""The same devices as real servers on loopback."""

@@ -1,0 +1,1 @@
+"""What runs on the gateway: schedule, poll, journal, uplink."""

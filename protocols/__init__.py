@@ -1,0 +1,1 @@
+"""Wire formats: bytes or values in, values or bytes out."""
