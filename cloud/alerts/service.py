@@ -1,0 +1,189 @@
+"""Alerts from what was delivered: the outbox in order, silence and nights by the clock."""
+
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
+
+from cloud.alerts import repository
+from cloud.alerts.repository import Cause, Rule
+from cloud.alerts.rules import (
+    NightFlow,
+    Threshold,
+    ThresholdState,
+    cross,
+    device_silent,
+    gateway_silent,
+    night_flow,
+)
+from cloud.ingest import repository as ingest
+from cloud.sites.tables import channels, projects
+from cloud.telemetry import repository as telemetry
+from protocols.delivery import batch
+from protocols.delivery.records import Quality, Reading, instant, microseconds
+from protocols.errors import WireError
+
+GROUP = 64
+NIGHT = (time(1), time(5))
+
+
+def consume_outbox(connection: Connection) -> int:
+    """Look at the oldest stored batches, raise and clear thresholds; return how many there were."""
+    taken = ingest.take_outbox(connection, GROUP)
+    watched = [rule for rule in repository.rules(connection) if rule.kind == "threshold"]
+    points = {rule.point for rule in watched}
+    remembered = repository.states(connection, "threshold:") if taken else {}
+    changed: dict[str, tuple[int | None, bool]] = {}
+    for _, gateway, payload in taken:
+        try:
+            series = batch.decode(payload).series
+        except WireError:
+            continue  # in quarantine; there is nothing to look at
+        for columns in series:
+            if columns.point not in points:
+                continue
+            for rule in watched:
+                if rule.point == columns.point and rule.watches(columns.device):
+                    readings = batch.readings(columns)
+                    _watch(connection, rule, gateway, readings, remembered, changed)
+    repository.save_states(connection, changed)
+    ingest.drop_outbox(connection, [identity for identity, _, _ in taken])
+    return len(taken)
+
+
+def watch_silence(connection: Connection, now_us: int) -> None:
+    """Raise one alert for a silent gateway, or one for each device that is silent by itself."""
+    gateways = repository.gateways_heard(connection)
+    silent = {item.id for item in gateways if gateway_silent(item.last_seen_us, now_us)}
+    for item in gateways:
+        cause = Cause(item.project_id, "gateway_offline", "critical", f"gateway:{item.id}", item.id)
+        if item.id in silent:
+            detail = {"since_us": item.last_seen_us}
+            repository.raise_alert(connection, cause, detail, now_us)
+        else:
+            repository.clear_alert(connection, cause.key, now_us)
+    devices = repository.heard(connection)
+    newest: dict[str, int] = {}
+    for device in devices:
+        if device.newest_us is not None:
+            held = newest.get(device.gateway_id, 0)
+            newest[device.gateway_id] = max(held, device.newest_us)
+    open_now = repository.open_causes(connection, "device_offline")
+    for device in devices:
+        key = f"device:{device.device_id}"
+        mute = device.gateway_id in newest and device_silent(
+            device.newest_us, newest[device.gateway_id], device.period_s
+        )
+        if mute and key not in open_now:
+            cause = Cause(
+                device.project_id,
+                "device_offline",
+                "warning",
+                key,
+                device.gateway_id,
+                device.device_id,
+            )
+            repository.raise_alert(connection, cause, {"since_us": device.newest_us}, now_us)
+        elif not mute and key in open_now:
+            repository.clear_alert(connection, key, now_us)
+
+
+def watch_nights(connection: Connection, now_us: int) -> None:
+    """Judge the last whole night of every water meter that a rule watches, once."""
+    for rule in repository.rules(connection):
+        if rule.kind == "night_flow":
+            _watch_night(connection, rule, now_us)
+
+
+def _watch(
+    connection: Connection,
+    rule: Rule,
+    gateway: str,
+    readings: list[Reading],
+    remembered: dict[str, tuple[int | None, bool]],
+    changed: dict[str, tuple[int | None, bool]],
+) -> None:
+    threshold = Threshold(Decimal(rule.raise_at), Decimal(rule.clear_at), rule.duration_s)
+    for reading in readings:
+        if reading.value is None or reading.quality != Quality.GOOD:
+            continue
+        key = f"threshold:{rule.id}:{reading.device}"
+        since, active = changed.get(key) or remembered.get(key) or (None, False)
+        state, change = cross(
+            threshold, ThresholdState(since, active), reading.read_at_us, reading.value
+        )
+        if (state.since_us, state.active) != (since, active):
+            changed[key] = (state.since_us, state.active)
+        if change == "clear":
+            repository.clear_alert(connection, key, reading.read_at_us)
+        elif change == "raise":
+            cause = Cause(
+                rule.project_id, rule.kind, rule.severity, key, gateway, reading.device, rule.id
+            )
+            detail = {
+                "value": f"{reading.value:f}",
+                "limit": rule.raise_at,
+                "uom": reading.uom,
+                "point": reading.point,
+            }
+            repository.raise_alert(connection, cause, detail, reading.read_at_us)
+
+
+def _watch_night(connection: Connection, rule: Rule, now_us: int) -> None:
+    zone_name = connection.scalar(
+        select(projects.c.time_zone).where(projects.c.id == rule.project_id)
+    )
+    zone = ZoneInfo(zone_name or "UTC")
+    local = instant(now_us).astimezone(zone)
+    night_on = local.date() if local.time() >= NIGHT[1] else local.date() - timedelta(days=1)
+    start_us, end_us = (
+        microseconds(datetime.combine(night_on, at, zone).astimezone(UTC)) for at in NIGHT
+    )
+    remembered = repository.states(connection, f"night:{rule.id}:")
+    changed: dict[str, tuple[int | None, bool]] = {}
+    query = select(channels).where(channels.c.point == rule.point)
+    for channel in connection.execute(query).all():
+        key = f"night:{rule.id}:{channel.device_id}"
+        judged_us, active = remembered.get(key, (None, False))
+        if not rule.watches(channel.device_id) or judged_us == end_us:
+            continue
+        counts = _hourly_counts(connection, channel.id, start_us, end_us)
+        if not counts:
+            continue
+        hourly = [Decimal(count).scaleb(channel.exponent) for count in counts]
+        limits = NightFlow(Decimal(rule.raise_at), Decimal(rule.clear_at))
+        change = night_flow(limits, hourly, active=active)
+        changed[key] = (end_us, (active or change == "raise") and change != "clear")
+        if change == "clear":
+            repository.clear_alert(connection, key, now_us)
+        elif change == "raise":
+            cause = Cause(
+                rule.project_id,
+                rule.kind,
+                rule.severity,
+                key,
+                channel.gateway_id,
+                channel.device_id,
+                rule.id,
+            )
+            detail = {
+                "flow": f"{min(hourly):f}",
+                "limit": rule.raise_at,
+                "night": f"{night_on:%Y-%m-%d}",
+            }
+            repository.raise_alert(connection, cause, detail, end_us)
+    repository.save_states(connection, changed)
+
+
+def _hourly_counts(connection: Connection, channel: int, start_us: int, end_us: int) -> list[int]:
+    # an hour's consumption is known when this hour and the next have a first read
+    hours = {
+        item.hour: item.first
+        for item in telemetry.hours_between(connection, channel, start_us, end_us + 3_600_000_000)
+    }
+    return [
+        following - first
+        for hour, first in sorted(hours.items())
+        if first is not None and (following := hours.get(hour + 1)) is not None
+    ]

@@ -1,0 +1,12 @@
+"""The API: every module's endpoints under /api/v1."""
+
+from fastapi import APIRouter
+
+from cloud.alerts.endpoints import router as alerts
+from cloud.billing.endpoints import router as billing
+from cloud.sites.endpoints import router as sites
+from cloud.telemetry.endpoints import router as telemetry
+
+router = APIRouter()
+for part in (sites, telemetry, alerts, billing):
+    router.include_router(part)

@@ -1,0 +1,92 @@
+"""The application: pages, API, health; ingest and background work beside it in one process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from cloud import problems
+from cloud.api import router as api
+from cloud.config import Settings
+from cloud.ingest.broker import embedded_broker
+from cloud.ingest.worker import IngestWorker
+from cloud.web import pages
+from cloud.work import Worker
+
+log = structlog.get_logger("cloud")
+
+
+def create_app(settings: Settings, engine: Engine) -> FastAPI:
+    """Return the application over a migrated database."""
+    app = FastAPI(
+        title="Hutong",
+        version="1",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.engine = engine
+    app.state.settings = settings
+    app.state.worker = Worker(engine, settings)
+    app.state.ingest = IngestWorker(engine, settings.broker_url, committed=app.state.worker.wake)
+    app.include_router(api, prefix="/api/v1")
+    _add_health(app)
+    problems.install(app)
+    pages.install(app)
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> dict[str, str]:
+        """Say that the process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> JSONResponse:
+        """Say whether the database and the broker can be reached."""
+        try:
+            with app.state.engine.connect() as connection:
+                connection.execution_options(readonly=True).execute(text("SELECT 1"))
+            database = True
+        except DBAPIError:
+            database = False
+        parts = {"database": database, "broker": app.state.ingest.ready.is_set()}
+        return JSONResponse(parts, 200 if all(parts.values()) else 503)
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        """Give the metrics in Prometheus' text format."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    async with AsyncExitStack() as stack:
+        if settings.embedded_broker:
+            await stack.enter_async_context(embedded_broker(settings.mqtt_port))
+        tasks = [
+            asyncio.create_task(app.state.ingest.run(), name="ingest"),
+            asyncio.create_task(app.state.worker.run(), name="work"),
+        ]
+        for task in tasks:
+            task.add_done_callback(_tell_failure)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("task_died", task=task.get_name(), exc_info=error)

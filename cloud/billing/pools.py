@@ -1,0 +1,118 @@
+"""Pools 公摊 of a month: public use and loss, priced by the supplier's invoice, shared by area."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from cloud.billing import repository
+from cloud.billing.allocation import allocate
+from cloud.billing.rating import rate
+from cloud.billing.repository import Holder, Pool
+from cloud.billing.tariff import Tariff
+from cloud.billing.usage import Usage
+from cloud.metering.registers import Consumption
+from cloud.metering.repository import MeterPoint
+from cloud.metering.service import Span
+
+
+class PoolHeldError(ValueError):
+    """A pool cannot be shared this month; the message says why."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What went through a master meter, in its uom: master = subs + public + loss."""
+
+    master: Decimal
+    subs: Decimal
+    public: Decimal
+
+    @property
+    def loss(self) -> Decimal:
+        """Return what no other meter saw; below zero where the master shows less than its subs."""
+        return self.master - self.subs - self.public
+
+
+@dataclass(frozen=True)
+class SharedPool:
+    """A pool's month as its public sheet 公示表 shows it."""
+
+    pool: Pool
+    balance: Balance
+    charged: Decimal
+    unit_price: Decimal
+    total_fen: int
+    weights: Mapping[str, Decimal]
+    shares: Mapping[str, int]
+    note: str
+    parts: Mapping[str, Consumption]
+
+
+def balance_of(
+    master: MeterPoint, points: Sequence[MeterPoint], used: Mapping[str, Consumption]
+) -> Balance:
+    """Return the balance behind a master; PoolHeldError if a meter's month is unknown."""
+    behind = [point for point in points if point.parent_id == master.id]
+    missing = [point.id for point in (master, *behind) if point.id not in used]
+    if missing:
+        message = f"the month is unknown of {', '.join(missing)}"
+        raise PoolHeldError(message)
+    return Balance(
+        used[master.id].quantity,
+        sum((used[p.id].quantity for p in behind if p.role == "sub"), Decimal(0)),
+        sum((used[p.id].quantity for p in behind if p.role == "public"), Decimal(0)),
+    )
+
+
+def share(
+    connection: Connection,
+    pool: Pool,
+    points: Sequence[MeterPoint],
+    used: Mapping[str, Consumption],
+    *,
+    holders: Mapping[str, Holder],
+    span: Span,
+    tariff: Tariff,
+) -> SharedPool:
+    """Share one pool's month; PoolHeldError where it must wait."""
+    master = next(point for point in points if point.id == pool.master_id)
+    balance = balance_of(master, points, used)
+    invoice = repository.invoice_of(connection, master.id, f"{span.from_on:%Y-%m}")
+    if invoice is None:
+        message = f"no supplier's invoice of {master.id} for {span.from_on:%Y-%m}"
+        raise PoolHeldError(message)
+    charged, note = _charged(pool, balance)
+    usage = Usage(from_on=span.from_on, to_on=span.to_on, quantity=charged, invoice=invoice)
+    rated = rate(tariff, usage)
+    unit_price = rated.line_items[0].unit_price
+    weights = {
+        holder.id: holder.area_m2
+        for holder in holders.values()
+        if holder.building_id == pool.building_id and holder.kind == "home"
+    }
+    behind = [point.id for point in points if point.parent_id == master.id]
+    parts = {name: used[name] for name in (master.id, *behind)}
+    return SharedPool(
+        pool,
+        balance,
+        charged,
+        unit_price,
+        rated.total_fen,
+        weights,
+        allocate(rated.total_fen, weights),
+        note,
+        parts,
+    )
+
+
+def _charged(pool: Pool, balance: Balance) -> tuple[Decimal, str]:
+    if pool.kind == "public":
+        return balance.public, ""
+    if balance.loss < 0:
+        return Decimal(0), f"negative {balance.loss}: carried forward, not posted"
+    cap = balance.master * (pool.cap_percent or Decimal(0)) / 100
+    if balance.loss > cap:
+        return cap, f"capped at {pool.cap_percent} %: the company bears {balance.loss - cap}"
+    return balance.loss, ""

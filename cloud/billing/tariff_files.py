@@ -1,0 +1,95 @@
+"""Tariff files: loading them, finding one by id, and which version is in force."""
+
+from collections.abc import Iterable
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+from cloud.billing.documents import (
+    DocumentError,
+    parse_json,
+    parse_model,
+    parse_yaml,
+    read_text,
+)
+from cloud.billing.tariff import SupplyKind, Tariff
+
+BUILT_IN = Path(__file__).parent / "tariffs"
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class TariffRefusedError(ValueError):
+    """A tariff that may not be used for this bill."""
+
+
+def parse_tariff(text: str, *, name: str) -> Tariff:
+    """Read one tariff from YAML (or JSON, by the name's ending); DocumentError."""
+    parse = parse_json if name.endswith(".json") else parse_yaml
+    document = parse(text, name=name)
+    if not isinstance(document, dict):
+        msg = f"{name}: allowed is a mapping with the keys of one tariff"
+        raise DocumentError(msg)
+    return parse_model(Tariff, document, name=name)
+
+
+def load_tariff(path: Path) -> Tariff:
+    """Read one tariff file; DocumentError."""
+    return parse_tariff(read_text(path), name=str(path))
+
+
+def load_tariffs(folder: Path = BUILT_IN) -> list[Tariff]:
+    """Read every tariff of a folder, by id and first day; DocumentError also for overlaps."""
+    faults: list[str] = []
+    tariffs: list[Tariff] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix in SUFFIXES:
+            try:
+                tariffs.append(load_tariff(path))
+            except DocumentError as error:
+                faults.extend(error.faults)
+    tariffs.sort(key=lambda tariff: (tariff.id, tariff.effective_from))
+    for earlier, later in pairwise(tariffs):
+        if earlier.id == later.id and earlier.in_force_on(later.effective_from):
+            faults.append(
+                f"{folder}: {later.id}: versions {earlier.version} and {later.version}"
+                f" are both in force on {later.effective_from}; allowed is one"
+            )
+    if faults:
+        raise DocumentError(*faults)
+    return tariffs
+
+
+def tariff_in_force(tariffs: Iterable[Tariff], tariff_id: str, *, on: date) -> Tariff:
+    """Choose the version of tariff_id in force on a local day; TariffRefusedError."""
+    every = list(tariffs)
+    versions = [tariff for tariff in every if tariff.id == tariff_id]
+    for tariff in versions:
+        if tariff.in_force_on(on):
+            return tariff
+    if versions:
+        spans = ", ".join(
+            f"{tariff.effective_from} to {tariff.effective_to or 'now'}" for tariff in versions
+        )
+        msg = f"tariff {tariff_id}: not in force on {on}; versions run {spans}"
+    else:
+        known = ", ".join(sorted({tariff.id for tariff in every}))
+        msg = f"tariff {tariff_id}: unknown; allowed are a file or one of {known}"
+    raise TariffRefusedError(msg)
+
+
+def check_billable(
+    tariff: Tariff, supply_kind: SupplyKind, *, allow_unverified: bool = False
+) -> None:
+    """Refuse a tariff for a real bill: wrong supply kind or not verified; TariffRefusedError."""
+    if supply_kind not in tariff.supply_kinds:
+        msg = (
+            f"tariff {tariff.id}: supply kind {supply_kind}: allowed are"
+            f" {', '.join(tariff.supply_kinds)}"
+        )
+        raise TariffRefusedError(msg)
+    if not tariff.verified and not allow_unverified:
+        msg = (
+            f"tariff {tariff.id} version {tariff.version}: verified: false: allowed for real"
+            " bills is a tariff whose official notice is cited, or an explicit override"
+        )
+        raise TariffRefusedError(msg)

@@ -1,0 +1,95 @@
+"""The usage file of `tariff try`: JSON into a Usage."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cloud.billing.documents import (
+    DocumentError,
+    StrictModel,
+    WholeNumber,
+    parse_json,
+    parse_model,
+)
+from cloud.billing.tariff import Day, NotNegative, Positive
+from cloud.billing.usage import Premise, SupplierInvoice, Usage, UsageInterval
+
+
+def parse_usage(text: str, *, name: str) -> Usage:
+    """Read a usage file; DocumentError with one line per fault."""
+    document = parse_json(text, name=name)
+    if not isinstance(document, dict):
+        msg = f"{name}: allowed is an object with from, to and what was used"
+        raise DocumentError(msg)
+    form = parse_model(_UsageForm, document, name=name)
+    return Usage(
+        from_on=form.from_on,
+        to_on=form.to_on,
+        quantity=form.quantity,
+        time_of_use=form.time_of_use,
+        intervals=None
+        if form.intervals is None
+        else tuple(UsageInterval(*interval) for interval in form.intervals),
+        used_before=form.used_before,
+        carried_before=form.carried_before,
+        premise=Premise(form.premise.area_m2, form.premise.people, form.premise.households),
+        invoice=None
+        if form.invoice is None
+        else SupplierInvoice(amount=form.invoice.amount, quantity=form.invoice.quantity),
+    )
+
+
+def _instant(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            instant = None
+        if instant is not None and instant.tzinfo is not None:
+            return instant
+    msg = "allowed is a time with its offset, such as 2026-07-01T00:00:00+08:00"
+    raise ValueError(msg)
+
+
+_Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+class _PremiseForm(StrictModel):
+    area_m2: Positive | None = None
+    people: Annotated[WholeNumber, Field(ge=0)] | None = None
+    households: Annotated[WholeNumber, Field(ge=1)] = 1
+
+
+class _InvoiceForm(StrictModel):
+    amount: NotNegative
+    quantity: Positive
+
+
+class _UsageForm(StrictModel):
+    from_on: Day = Field(alias="from")
+    to_on: Day = Field(alias="to")
+    quantity: NotNegative | None = None
+    time_of_use: dict[str, NotNegative] | None = None
+    intervals: (
+        Annotated[
+            tuple[
+                Annotated[tuple[_Instant, _Instant, NotNegative], Field(strict=False)],
+                ...,
+            ],
+            Field(strict=False),
+        ]
+        | None
+    ) = None
+    used_before: NotNegative = Decimal(0)
+    carried_before: NotNegative = Decimal(0)
+    premise: _PremiseForm = Field(default_factory=_PremiseForm)
+    invoice: _InvoiceForm | None = None
+
+    @model_validator(mode="after")
+    def _says_what_was_used(self) -> Self:
+        if self.quantity is None and self.time_of_use is None and self.intervals is None:
+            msg = "one of quantity, time_of_use or intervals is required"
+            raise ValueError(msg)
+        return self

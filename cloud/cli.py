@@ -1,0 +1,215 @@
+"""hutong-cloud: the service and its tools."""
+
+import asyncio
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from sqlalchemy import Engine, select
+
+from cloud import auth
+from cloud.app import create_app
+from cloud.billing import evidence, runs
+from cloud.billing.commands import allocate, tariff_app
+from cloud.billing.documents import DocumentError
+from cloud.billing.money import fen_to_yuan
+from cloud.config import Settings
+from cloud.database import migrate as migrate_schema
+from cloud.database import open_engine
+from cloud.errors import CloudError
+from cloud.ingest.worker import IngestWorker
+from cloud.sites.importer import add_users, import_project, load_project_file
+from cloud.sites.tables import gateways, projects, users
+from cloud.work import Worker
+from protocols.delivery.topics import checked_id
+from protocols.io import logs
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+bill_app = typer.Typer(no_args_is_help=True, help="Bill runs and what stands behind a bill.")
+user_app = typer.Typer(no_args_is_help=True, help="Who may log in.")
+gateway_app = typer.Typer(no_args_is_help=True, help="Which gateways may deliver.")
+app.add_typer(tariff_app, name="tariff")
+app.add_typer(bill_app, name="bill")
+app.add_typer(user_app, name="user")
+app.add_typer(gateway_app, name="gateway")
+app.command("allocate")(allocate)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the program."""
+    try:
+        app()
+    except ValidationError as error:
+        for fault in error.errors():
+            key = "HUTONG_" + ".".join(map(str, fault["loc"])).upper()
+            print(f"environment: {key}: {fault['msg']}", file=sys.stderr)  # noqa: T201 - the CLI's answer
+        sys.exit(2)
+    except (CloudError, DocumentError, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the CLI's answer
+        sys.exit(2)
+
+
+@app.command()
+def serve() -> None:
+    """Serve pages and API; ingest and background work run in the same process."""
+    settings = Settings()
+    logs.configure(settings.log_format)
+    engine = _migrated(settings)
+    config = uvicorn.Config(
+        create_app(settings, engine),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    uvicorn.Server(config).run()
+
+
+@app.command()
+def ingest() -> None:
+    """Run one ingest worker of many beside a broker of your own."""
+    settings = Settings()
+    logs.configure(settings.log_format)
+    engine = _migrated(settings)
+    asyncio.run(IngestWorker(engine, settings.broker_url, committed=lambda: None).run())
+
+
+@app.command()
+def work() -> None:
+    """Run the background work: alerts and bill runs."""
+    settings = Settings()
+    logs.configure(settings.log_format)
+    asyncio.run(Worker(_migrated(settings), settings).run())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = Settings()
+    _migrated(settings)
+    typer.echo("the schema is up to date")
+
+
+@app.command("import")
+def import_site(
+    file: Path,
+    cutover: Annotated[str, typer.Option(help="first billed month, YYYY-MM")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Import a project file: premises, meters, opening registers, annual use so far, users."""
+    document = load_project_file(file)
+    begins_on = date.fromisoformat(f"{cutover}-01")
+    with _migrated(Settings()).begin() as connection:
+        rows = import_project(connection, document, cutover_on=begins_on)
+        made = add_users(connection, document)
+    if as_json:
+        logins = [{"role": role, "username": name, "password": word} for role, name, word in made]
+        typer.echo(json.dumps({"rows": rows, "users": logins}))
+        return
+    typer.echo(f"{rows} new rows; cutover {begins_on}")
+    for role, name, word in made:
+        typer.echo(f"{role:12} {name:16} {word}")
+
+
+@bill_app.command("run")
+def bill_run(
+    project: Annotated[str, typer.Option()],
+    period: Annotated[str, typer.Option(help="YYYY-MM")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Post last month's bills, once; --dry-run only says what they would be."""
+    settings = Settings()
+    allow = settings.allow_unverified_tariffs
+    result: dict[str, object]
+    with _migrated(settings).begin() as connection:
+        if dry_run:
+            drawn = runs.draft(connection, project, period, allow_unverified=allow)
+            result = {
+                "period": period,
+                "posted": False,
+                "bills": len(drawn.bills),
+                "held": len(drawn.held),
+                "total": fen_to_yuan(drawn.total_fen),
+            }
+        else:
+            done = runs.run(connection, project, period, allow_unverified=allow)
+            result = {
+                "period": period,
+                "posted": True,
+                "bills": done.bills,
+                "held": done.held,
+            }
+    _print(result, as_json=as_json)
+
+
+@bill_app.command("evidence")
+def bill_evidence(bill: str, out: Annotated[Path, typer.Option()]) -> None:
+    """Write what a bill stands on, down to the raw words, as JSON."""
+    with _migrated(Settings()).connect() as connection:
+        reader = connection.execution_options(readonly=True)
+        out.write_bytes(evidence.to_json(evidence.evidence_of(reader, bill)))
+    typer.echo(f"wrote {out}")
+
+
+@user_app.command("add")
+def user_add(
+    username: str,
+    role: Annotated[str, typer.Option(help=", ".join(sorted(auth.ROLES)))],
+    project: Annotated[str, typer.Option()],
+    name: Annotated[str, typer.Option()] = "",
+    premise: Annotated[str | None, typer.Option(help="a resident's home")] = None,
+) -> None:
+    """Add somebody who may log in; prints the password once."""
+    if role not in auth.ROLES:
+        message = f"role {role!r}: allowed: {', '.join(sorted(auth.ROLES))}"
+        raise CloudError(message)
+    password = auth.generate_password()
+    with _migrated(Settings()).begin() as connection:
+        if connection.scalar(select(projects.c.id).where(projects.c.id == project)) is None:
+            message = f"project {project!r} is unknown"
+            raise CloudError(message)
+        if connection.scalar(select(users.c.id).where(users.c.username == username)) is not None:
+            message = f"user {username!r} exists already"
+            raise CloudError(message)
+        row = {"project_id": project, "username": username, "name": name or username}
+        row |= {"role": role, "password_hash": auth.hash_password(password)}
+        connection.execute(users.insert().values(**row, premise_id=premise))
+    typer.echo(password)
+
+
+@gateway_app.command("enrol")
+def gateway_enrol(
+    gateway: str,
+    project: Annotated[str, typer.Option()],
+    name: Annotated[str, typer.Option()] = "",
+) -> None:
+    """Let a gateway deliver for a project."""
+    with _migrated(Settings()).begin() as connection:
+        row = {"id": checked_id(gateway), "project_id": project, "name": name or gateway}
+        connection.execute(gateways.insert().values(**row))
+    typer.echo(f"enrolled {gateway}")
+
+
+def _migrated(settings: Settings) -> Engine:
+    engine = open_engine(settings.database)
+    migrate_schema(engine)
+    return engine
+
+
+def _print(result: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    for key, value in result.items():
+        typer.echo(f"{key}: {value}")

@@ -1,0 +1,43 @@
+"""Settings of the service, from HUTONG_* environment variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How the service runs; every setting is HUTONG_ and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="HUTONG_")
+
+    data_dir: Path = Path("hutong-data")
+    database_url: str = Field(default="", description="default: SQLite in data_dir")
+    mqtt_url: str = Field(default="", description="default: an embedded broker on mqtt_port")
+    mqtt_port: int = Field(default=1883, ge=1, le=65_535)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    log_format: Literal["text", "json"] = "text"
+    auto_bill: bool = True
+    allow_unverified_tariffs: bool = False
+    secure_cookies: bool = False
+
+    @property
+    def database(self) -> str:
+        """Return the database URL in SQLAlchemy's form, psycopg 3 for PostgreSQL."""
+        url = self.database_url or f"sqlite:///{self.data_dir / 'hutong.db'}"
+        for prefix in ("postgresql://", "postgres://"):
+            if url.startswith(prefix):
+                return "postgresql+psycopg://" + url.removeprefix(prefix)
+        return url
+
+    @property
+    def embedded_broker(self) -> bool:
+        """Say whether the service brings its own broker."""
+        return not self.mqtt_url
+
+    @property
+    def broker_url(self) -> str:
+        """Return the broker to connect to."""
+        return self.mqtt_url or f"mqtt://127.0.0.1:{self.mqtt_port}"

@@ -1,0 +1,234 @@
+"""All SQL of the delivery protocol."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select, tuple_, update
+
+from cloud.database import upsert
+from cloud.ingest.tables import batches, envelopes, generations, lanes, outbox, quarantine
+from cloud.sites.tables import gateways
+from protocols.delivery.envelope import Envelope
+from protocols.delivery.messages import Hello
+from protocols.delivery.receiver import Ahead, LaneState
+
+LaneKey = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something that arrived whole and makes no sense; kept as it came."""
+
+    gateway_id: str
+    lane: int
+    batch_id: bytes
+    reason: str
+    body: bytes
+
+
+def enrolled(connection: Connection, gateway_ids: Iterable[str]) -> set[str]:
+    """Return those gateways that the cloud knows."""
+    query = select(gateways.c.id).where(gateways.c.id.in_(set(gateway_ids)))
+    return set(connection.scalars(query))
+
+
+def lock_lanes(connection: Connection, keys: Iterable[LaneKey]) -> dict[LaneKey, LaneState]:
+    """Return lanes for update, locked in sorted order so that workers cannot deadlock."""
+    states: dict[LaneKey, LaneState] = {}
+    for key in sorted(set(keys)):
+        gateway, lane, epoch = key
+        blob = _blob(epoch)
+        row = connection.execute(
+            select(lanes)
+            .where(lanes.c.gateway_id == gateway, lanes.c.lane == lane, lanes.c.epoch == blob)
+            .with_for_update()
+        ).one_or_none()
+        if row is None:
+            states[key] = LaneState(epoch)
+            continue
+        waiting = connection.execute(
+            select(envelopes.c.seq, envelopes.c.prev_hash, envelopes.c.hash).where(
+                envelopes.c.gateway_id == gateway,
+                envelopes.c.lane == lane,
+                envelopes.c.epoch == blob,
+                envelopes.c.seq > row.through,
+            )
+        )
+        ahead = {seq: Ahead(prev_hash, digest) for seq, prev_hash, digest in waiting}
+        states[key] = LaneState(epoch, row.through, row.hash_through, row.fenced, ahead)
+    return states
+
+
+def save_lanes(connection: Connection, states: Mapping[LaneKey, LaneState]) -> None:
+    """Store where lanes stand now."""
+    upsert(
+        connection,
+        lanes,
+        [
+            {
+                "gateway_id": gateway,
+                "lane": lane,
+                "epoch": _blob(epoch),
+                "through": state.through,
+                "hash_through": state.hash_through,
+                "fenced": state.fenced,
+            }
+            for (gateway, lane, epoch), state in sorted(states.items())
+        ],
+    )
+
+
+def note_fence(connection: Connection, key: LaneKey, reason: str) -> None:
+    """Remember why an epoch was fenced."""
+    gateway, lane, epoch = key
+    connection.execute(
+        update(lanes)
+        .where(lanes.c.gateway_id == gateway, lanes.c.lane == lane, lanes.c.epoch == _blob(epoch))
+        .values(reason=reason)
+    )
+
+
+def payload_hashes(connection: Connection, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return the payload hash of each known batch id among `ids`."""
+    query = select(batches.c.batch_id, batches.c.payload_hash).where(batches.c.batch_id.in_(ids))
+    return {row.batch_id: row.payload_hash for row in connection.execute(query)}
+
+
+def envelope_hashes(
+    connection: Connection, arrived: Sequence[Envelope]
+) -> dict[tuple[LaneKey, int], bytes]:
+    """Return the hashes of the envelopes that are held for the same places in the chain."""
+    wanted = [(e.gateway, e.lane, _blob(e.epoch), e.seq) for e in arrived]
+    query = select(envelopes).where(
+        tuple_(envelopes.c.gateway_id, envelopes.c.lane, envelopes.c.epoch, envelopes.c.seq).in_(
+            wanted
+        )
+    )
+    return {
+        ((row.gateway_id, row.lane, int.from_bytes(row.epoch, "big")), row.seq): row.hash
+        for row in connection.execute(query)
+    }
+
+
+def store_batches(
+    connection: Connection,
+    arrived: Sequence[tuple[Envelope, bytes, int]],
+    received_us: int,
+) -> None:
+    """Store new batches (envelope, payload hash, records) as evidence, and tell the outbox."""
+    if not arrived:
+        return
+    connection.execute(
+        batches.insert(),
+        [
+            {
+                "batch_id": envelope.batch_id,
+                "gateway_id": envelope.gateway,
+                "lane": envelope.lane,
+                "payload_hash": digest,
+                "payload": envelope.payload,
+                "records": records,
+                "received_us": received_us,
+            }
+            for envelope, digest, records in arrived
+        ],
+    )
+    connection.execute(
+        outbox.insert(),
+        [
+            {"gateway_id": envelope.gateway, "batch_id": envelope.batch_id}
+            for envelope, _, _ in arrived
+        ],
+    )
+
+
+def store_envelopes(connection: Connection, arrived: Sequence[Envelope], received_us: int) -> None:
+    """Store the places of batches in their chains."""
+    if arrived:
+        connection.execute(
+            envelopes.insert(),
+            [
+                {
+                    "gateway_id": envelope.gateway,
+                    "lane": envelope.lane,
+                    "epoch": _blob(envelope.epoch),
+                    "seq": envelope.seq,
+                    "batch_id": envelope.batch_id,
+                    "prev_hash": envelope.prev_hash,
+                    "root": envelope.root,
+                    "hash": envelope.hash,
+                    "received_us": received_us,
+                }
+                for envelope in arrived
+            ],
+        )
+
+
+def store_refused(connection: Connection, refused: Sequence[Refused], received_us: int) -> None:
+    """Put what makes no sense into quarantine."""
+    if refused:
+        rows = [{**vars(item), "received_us": received_us} for item in refused]
+        connection.execute(quarantine.insert(), rows)
+
+
+def generation(connection: Connection, gateway: str) -> int:
+    """Return the generation that this gateway's ACKs carry."""
+    query = select(generations.c.generation).where(generations.c.gateway_id == gateway)
+    return connection.scalar(query) or 1
+
+
+def set_generation(connection: Connection, gateway: str, value: int) -> None:
+    """Remember a generation."""
+    upsert(connection, generations, [{"gateway_id": gateway, "generation": value}])
+
+
+def note_hello(connection: Connection, gateway: str, hello: Hello, seen_us: int) -> None:
+    """Remember when and how a gateway introduced itself."""
+    backlog = sum(lane.next - 1 - lane.acked for lane in hello.lanes)
+    connection.execute(
+        update(gateways)
+        .where(gateways.c.id == gateway)
+        .values(
+            install_id=hello.install_id,
+            boot_id=hello.boot_id,
+            firmware=hello.firmware,
+            last_seen_us=seen_us,
+            backlog=max(0, backlog),
+        )
+    )
+
+
+def note_seen(connection: Connection, gateway_ids: Iterable[str], seen_us: int) -> None:
+    """Remember that gateways were heard."""
+    connection.execute(
+        update(gateways).where(gateways.c.id.in_(set(gateway_ids))).values(last_seen_us=seen_us)
+    )
+
+
+def take_outbox(connection: Connection, limit: int) -> list[tuple[int, str, bytes]]:
+    """Return the oldest entries of the outbox: id, gateway, payload."""
+    query = (
+        select(outbox.c.id, outbox.c.gateway_id, batches.c.payload)
+        .join(batches, batches.c.batch_id == outbox.c.batch_id)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [(row.id, row.gateway_id, row.payload) for row in connection.execute(query)]
+
+
+def drop_outbox(connection: Connection, ids: Sequence[int]) -> None:
+    """Forget entries of the outbox that were looked at."""
+    connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+
+
+def counts(connection: Connection) -> tuple[int, int, int]:
+    """Return how many batches are held, in quarantine, and waiting in the outbox."""
+    return (
+        connection.scalar(select(func.count()).select_from(batches)) or 0,
+        connection.scalar(select(func.count()).select_from(quarantine)) or 0,
+        connection.scalar(select(func.count()).select_from(outbox)) or 0,
+    )
+
+
+def _blob(epoch: int) -> bytes:
+    return epoch.to_bytes(8, "big")

@@ -1,0 +1,201 @@
+"""A group of messages becomes one transaction; what it acknowledges is then durable."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from cloud.ingest import repository
+from cloud.ingest.repository import LaneKey, Refused
+from cloud.telemetry import repository as telemetry
+from protocols.delivery import batch, envelope, messages, receiver, topics
+from protocols.delivery.envelope import Envelope
+from protocols.delivery.receiver import Fate, Known, LaneState
+from protocols.delivery.records import Reading
+from protocols.errors import WireError
+
+_YEAR_2000_US = 946_684_800_000_000
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A message as the broker gave it."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass
+class Outcome:
+    """What one group came to: answers by gateway, counts for the metrics."""
+
+    answers: list[tuple[str, messages.Answer]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    readings: int = 0
+
+
+@dataclass
+class _Group:
+    states: dict[LaneKey, LaneState]
+    payloads: dict[bytes, bytes]
+    places: dict[tuple[LaneKey, int], bytes]
+    new: list[tuple[Envelope, bytes, int]] = field(default_factory=list)
+    placed: list[Envelope] = field(default_factory=list)
+    readings: list[tuple[str, bytes, list[Reading]]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    fences: dict[LaneKey, str] = field(default_factory=dict)
+
+
+def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> Outcome:
+    """Store a group of messages within the caller's transaction; answer after its commit."""
+    outcome = Outcome()
+    hellos: list[tuple[str, messages.Hello]] = []
+    arrived: list[Envelope] = []
+    for message in group:
+        try:
+            source = topics.parse_up(message.topic)
+            if source.kind == "hello":
+                hellos.append((source.gateway, messages.unpack_hello(message.payload)))
+                continue
+            packed = envelope.unpack(message.payload)
+        except WireError:
+            outcome.counts["dropped_nonsense"] += 1
+            continue
+        if (packed.gateway, str(packed.lane)) != (source.gateway, source.kind):
+            outcome.counts["dropped_foreign"] += 1
+            continue
+        arrived.append(packed)
+    known = repository.enrolled(
+        connection, [item.gateway for item in arrived] + [gateway for gateway, _ in hellos]
+    )
+    strangers = [item for item in arrived if item.gateway not in known]
+    outcome.counts["dropped_unknown_gateway"] += len(strangers)
+    arrived = [item for item in arrived if item.gateway in known]
+    hellos = [(gateway, hello) for gateway, hello in hellos if gateway in known]
+    _store(connection, arrived, hellos, outcome, now_us)
+    return outcome
+
+
+def _store(
+    connection: Connection,
+    arrived: Sequence[Envelope],
+    hellos: Sequence[tuple[str, messages.Hello]],
+    outcome: Outcome,
+    now_us: int,
+) -> None:
+    keys = {_key(item) for item in arrived}
+    keys |= {
+        (gateway, report.lane, report.epoch) for gateway, hello in hellos for report in hello.lanes
+    }
+    group = _Group(
+        repository.lock_lanes(connection, keys),
+        repository.payload_hashes(connection, [item.batch_id for item in arrived]),
+        repository.envelope_hashes(connection, arrived) if arrived else {},
+    )
+    for item in arrived:
+        _take(group, item, outcome)
+    repository.save_lanes(connection, group.states)
+    for key, reason in group.fences.items():
+        repository.note_fence(connection, key, reason)
+    repository.store_envelopes(connection, group.placed, now_us)
+    repository.store_batches(connection, group.new, now_us)
+    repository.store_refused(connection, group.refused, now_us)
+    telemetry.store(connection, group.readings)
+    repository.note_seen(connection, {item.gateway for item in arrived}, now_us)
+    generations = _greet(connection, group.states, hellos, now_us)
+    for key in sorted(keys):
+        gateway = key[0]
+        number = generations.get(gateway) or repository.generation(connection, gateway)
+        outcome.answers.append((gateway, _answer(group, key, number, now_us)))
+
+
+def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
+    key = _key(item)
+    digest = hashlib.sha256(item.payload).digest()
+    held = Known(group.payloads.get(item.batch_id), group.places.get((key, item.seq)))
+    verdict = receiver.judge(group.states[key], item, digest, held)
+    group.states[key] = verdict.state
+    outcome.counts[verdict.fate.value] += 1
+    if verdict.fate in (Fate.OUTSIDE_WINDOW, Fate.FENCED):
+        return
+    if verdict.fate is Fate.FENCE:
+        # both versions are kept: the one stored before, and this one as it came
+        group.fences[key] = verdict.reason
+        group.refused.append(_refused(item, verdict.reason, envelope.pack(item)))
+        return
+    if held.envelope_hash is None:
+        group.places[key, item.seq] = item.hash
+        group.placed.append(item)
+    if verdict.fate is Fate.KNOWN:
+        return
+    group.payloads[item.batch_id] = digest
+    try:
+        payload = batch.decode(item.payload)
+        readings = [row for columns in payload.series for row in batch.readings(columns)]
+    except WireError as error:
+        group.refused.append(_refused(item, str(error), item.payload))
+        outcome.answers.append(
+            (item.gateway, messages.Nack(item.lane, item.epoch, item.seq, "poison"))
+        )
+        group.new.append((item, digest, 0))
+        return
+    good = [row for row in readings if _sensible(row)]
+    if len(good) < len(readings):
+        reason = f"{len(readings) - len(good)} readings with a time or count out of range"
+        group.refused.append(_refused(item, reason, item.payload))
+    group.new.append((item, digest, len(readings) + len(payload.events)))
+    group.readings.append((item.gateway, item.batch_id, good))
+    outcome.readings += len(good)
+
+
+def _greet(
+    connection: Connection,
+    states: dict[LaneKey, LaneState],
+    hellos: Sequence[tuple[str, messages.Hello]],
+    now_us: int,
+) -> dict[str, int]:
+    generations: dict[str, int] = {}
+    for gateway, hello in hellos:
+        own = generations.get(gateway) or repository.generation(connection, gateway)
+        needed = own
+        for report in hello.lanes:
+            through = states[gateway, report.lane, report.epoch].through
+            needed = max(needed, receiver.needed_generation(own, through, report))
+        generations[gateway] = needed
+        if needed != own:
+            repository.set_generation(connection, gateway, needed)
+        repository.note_hello(connection, gateway, hello, now_us)
+    return generations
+
+
+def _answer(group: _Group, key: LaneKey, generation: int, now_us: int) -> messages.Answer:
+    _, lane, epoch = key
+    state = group.states[key]
+    if state.fenced:
+        return messages.Fence(lane, epoch, group.fences.get(key, "the epoch is fenced"))
+    return messages.Ack(
+        lane,
+        epoch,
+        state.through,
+        receiver.have(state),
+        state.hash_through.hex(),
+        generation,
+        receiver.CREDIT,
+        now_us,
+    )
+
+
+def _refused(item: Envelope, reason: str, body: bytes) -> Refused:
+    return Refused(item.gateway, item.lane, item.batch_id, reason, body)
+
+
+def _sensible(row: Reading) -> bool:
+    # what a signed 64-bit column can hold
+    fits = row.count is None or abs(row.count) < 1 << 62
+    return fits and _YEAR_2000_US <= row.read_at_us < 1 << 62 and bool(row.device)
+
+
+def _key(item: Envelope) -> LaneKey:
+    return (item.gateway, item.lane, item.epoch)

@@ -1,0 +1,80 @@
+"""One ingest worker: MQTT to a committed transaction, then the acknowledgement."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import aiomqtt
+import structlog
+from prometheus_client import Counter, Histogram
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from cloud.ingest.service import Incoming, Outcome, process
+from protocols.delivery import messages, topics
+from protocols.io.mqtt import Broker
+
+GROUP = 32
+QUEUE = 1024
+RETRY_S = 1.0
+
+log = structlog.get_logger("ingest")
+
+_FATES = Counter("hutong_ingest_batches", "Batches by what became of them.", ["fate"])
+_READINGS = Counter("hutong_ingest_readings", "Readings stored.")
+_COMMIT = Histogram("hutong_ingest_transaction_seconds", "One group: decode, store, commit.")
+
+
+class IngestWorker:
+    """Takes what gateways publish, in groups, and answers after each commit."""
+
+    def __init__(self, engine: Engine, url: str, *, committed: Callable[[], None]) -> None:
+        self._engine = engine
+        self._broker = Broker.parse(url)
+        self._committed = committed
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep a session with the broker, for ever."""
+        while True:
+            try:
+                async with self._broker.client(queue=QUEUE) as client:
+                    await client.subscribe(topics.UP_FILTER, qos=1)
+                    self.ready.set()
+                    await self._session(client)
+            except* (aiomqtt.MqttError, DBAPIError) as group:
+                # nothing was acknowledged that is not stored: the gateways send again
+                self.ready.clear()
+                log.warning("session_lost", reason=str(group.exceptions[0]))
+            await asyncio.sleep(RETRY_S)
+
+    async def _session(self, client: aiomqtt.Client) -> None:
+        queue: asyncio.Queue[Incoming] = asyncio.Queue(QUEUE)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_receive(client, queue), name="ingest-receive")
+            tasks.create_task(self._drain(client, queue), name="ingest-store")
+
+    async def _drain(self, client: aiomqtt.Client, queue: asyncio.Queue[Incoming]) -> None:
+        while True:
+            group = [await queue.get()]
+            while len(group) < GROUP and not queue.empty():
+                group.append(queue.get_nowait())
+            outcome = await asyncio.to_thread(self._commit, group)
+            for gateway, answer in outcome.answers:
+                topic = topics.down(gateway, "ack")
+                await client.publish(topic, messages.pack(answer), qos=1)
+            self._committed()
+
+    def _commit(self, group: list[Incoming]) -> Outcome:
+        with _COMMIT.time(), self._engine.begin() as connection:
+            outcome = process(connection, group, time.time_ns() // 1000)
+        for fate, count in outcome.counts.items():
+            _FATES.labels(fate).inc(count)
+        _READINGS.inc(outcome.readings)
+        return outcome
+
+
+async def _receive(client: aiomqtt.Client, queue: asyncio.Queue[Incoming]) -> None:
+    async for message in client.messages:
+        if isinstance(message.payload, bytes):
+            await queue.put(Incoming(message.topic.value, message.payload))

@@ -1,0 +1,207 @@
+"""A project file into the database: what is there already is left as it is."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Table, select
+
+from cloud import auth
+from cloud.alerts.tables import alert_rules
+from cloud.billing.documents import DocumentError, parse_model, parse_yaml, read_text
+from cloud.billing.tables import pools, services, supplier_invoices
+from cloud.database import insert_new
+from cloud.metering.tables import installs, meter_points
+from cloud.sites.project_file import MeterEntry, ProjectFile
+from cloud.sites.tables import buildings, devices, gateways, premises, projects, users
+from protocols.delivery.records import microseconds
+
+Row = dict[str, object]
+
+
+def load_project_file(path: Path) -> ProjectFile:
+    """Return a checked project file; DocumentError has one line per fault."""
+    name = str(path)
+    document = parse_model(ProjectFile, parse_yaml(read_text(path), name=name), name=name)
+    if faults := document.dangling():
+        raise DocumentError(*(f"{name}: {fault}" for fault in faults))
+    return document
+
+
+def import_project(connection: Connection, file: ProjectFile, *, cutover_on: date) -> int:
+    """Import a site, billed from `cutover_on`; return how many rows were new."""
+    before = _size(connection)
+    project = file.project.id
+    _add(connection, projects, [file.project.model_dump()])
+    _add(
+        connection,
+        gateways,
+        [{**item.model_dump(), "project_id": project} for item in file.gateways],
+    )
+    _add(
+        connection,
+        buildings,
+        [
+            {**item.model_dump(), "project_id": project, "position": position}
+            for position, item in enumerate(file.buildings)
+        ],
+    )
+    _add(
+        connection,
+        premises,
+        [
+            {
+                **item.model_dump(exclude={"building"}),
+                "project_id": project,
+                "building_id": item.building,
+            }
+            for item in file.premises
+        ],
+    )
+    _import_meters(connection, file, cutover_on)
+    _add(
+        connection,
+        pools,
+        [
+            {
+                **item.model_dump(exclude={"building", "master"}),
+                "project_id": project,
+                "building_id": item.building,
+                "master_id": item.master,
+            }
+            for item in file.pools
+        ],
+    )
+    _add(
+        connection,
+        supplier_invoices,
+        [
+            {
+                **item.model_dump(exclude={"master"}),
+                "meter_point_id": item.master,
+                "period": f"{cutover_on:%Y-%m}",
+            }
+            for item in file.invoices
+        ],
+    )
+    _add(
+        connection,
+        alert_rules,
+        [
+            {
+                **item.model_dump(exclude={"devices"}),
+                "devices": " ".join(item.devices),
+                "project_id": project,
+            }
+            for item in file.rules
+        ],
+    )
+    return _size(connection) - before
+
+
+def add_users(connection: Connection, file: ProjectFile) -> list[tuple[str, str, str]]:
+    """Add the file's users with drawn passwords; return role, user name, password of new ones."""
+    made: list[tuple[str, str, str]] = []
+    for entry in file.users:
+        if connection.scalar(select(users.c.id).where(users.c.username == entry.username)):
+            continue
+        password = auth.generate_password()
+        connection.execute(
+            users.insert().values(
+                project_id=file.project.id,
+                username=entry.username,
+                name=entry.name,
+                role=entry.role,
+                premise_id=entry.premise,
+                password_hash=auth.hash_password(password),
+            )
+        )
+        made.append((entry.role, entry.username, password))
+    return made
+
+
+def _import_meters(connection: Connection, file: ProjectFile, cutover_on: date) -> None:
+    project = file.project.id
+    zone = ZoneInfo(file.project.time_zone)
+    held = set(connection.scalars(select(installs.c.meter_point_id)))
+    _add(connection, devices, [_device(project, item) for item in file.meters])
+    ordered = sorted(file.meters, key=lambda item: item.parent is not None)
+    _add(connection, meter_points, [_meter_point(project, item) for item in ordered])
+    _add(
+        connection,
+        installs,
+        [_install(item, zone) for item in file.meters if item.id not in held],
+    )
+    _add(
+        connection,
+        services,
+        [
+            {
+                "meter_point_id": item.id,
+                "tariff_id": item.tariff,
+                "cutover_on": cutover_on,
+                "used_before": item.used_before,
+            }
+            for item in file.meters
+            if item.tariff is not None
+        ],
+    )
+
+
+def _device(project: str, item: MeterEntry) -> Row:
+    return {
+        "id": item.device,
+        "project_id": project,
+        "gateway_id": item.gateway,
+        "building_id": item.building,
+        "premise_id": item.premise,
+        "name": item.name,
+        "name_en": item.name_en,
+        "medium": item.service,
+        "profile": item.profile,
+        "period_s": item.period_s,
+    }
+
+
+def _meter_point(project: str, item: MeterEntry) -> Row:
+    return {
+        "id": item.id,
+        "project_id": project,
+        "building_id": item.building,
+        "premise_id": item.premise,
+        "parent_id": item.parent,
+        "name": item.name,
+        "service": item.service,
+        "uom": "kWh" if item.service == "electricity" else "m3",
+        "role": item.role,
+        "supply": item.supply,
+    }
+
+
+def _install(item: MeterEntry, zone: ZoneInfo) -> Row:
+    midnight = datetime.combine(item.installed_on, datetime.min.time(), zone)
+    return {
+        "meter_point_id": item.id,
+        "meter_id": item.meter_no,
+        "device_id": item.device,
+        "point": item.point,
+        "exponent": item.exponent,
+        "multiplier": item.multiplier,
+        "capacity": item.capacity,
+        "max_per_hour": item.max_per_hour,
+        "installed_at_us": microseconds(midnight.astimezone(UTC)),
+        "removed_at_us": None,
+        "start_count": item.start_count,
+        "end_count": None,
+    }
+
+
+def _add(connection: Connection, table: Table, rows: list[Row]) -> None:
+    insert_new(connection, table, rows)
+
+
+def _size(connection: Connection) -> int:
+    total = 0
+    for table in (projects, gateways, buildings, premises, devices, meter_points, pools):
+        total += len(connection.execute(select(table.c.id)).all())
+    return total

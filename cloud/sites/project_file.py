@@ -1,0 +1,170 @@
+"""The project file: a whole site as one checked document, for import."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from cloud.billing.documents import StrictModel
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Number = Annotated[str, StringConstraints(pattern=r"^\d{1,12}(\.\d{1,8})?$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Project(StrictModel):
+    """The site itself; its time zone shapes billing days."""
+
+    id: Id
+    name: Label
+    name_en: Label
+    time_zone: Label
+
+
+class GatewayEntry(StrictModel):
+    """A gateway that may deliver for this project."""
+
+    id: Id
+    name: Label
+
+
+class BuildingEntry(StrictModel):
+    """A building, in the order in which pages show it."""
+
+    id: Id
+    name: Label
+    name_en: Label
+
+
+class PremiseEntry(StrictModel):
+    """A premise 房屋 and who answers for its bills."""
+
+    id: Id
+    building: Id
+    name: Label
+    kind: Literal["home", "shop", "public"]
+    area_m2: Number
+    people: Count = 0
+    households: Count = 1
+    holder: Label
+    phone: str = ""
+
+
+class MeterEntry(StrictModel):
+    """A meter point 计量点, the meter that hangs there now, and its opening register."""
+
+    id: Id
+    name: Label
+    name_en: Label
+    building: Id
+    premise: Id | None = None
+    parent: Id | None = None
+    service: Literal["electricity", "water"]
+    role: Literal["sub", "public", "master"]
+    supply: Literal["collected", "resold", "public"]
+    gateway: Id
+    device: Id
+    profile: Label
+    point: Label
+    exponent: Annotated[int, Field(ge=-6, le=3)]
+    multiplier: Number = "1"
+    capacity: Count | None = None
+    max_per_hour: Count | None = None
+    meter_no: Label
+    installed_on: date
+    start_count: Count
+    period_s: Annotated[int, Field(ge=1)] = 60
+    tariff: Id | None = None
+    used_before: Number = "0"
+
+
+class PoolEntry(StrictModel):
+    """A pool 公摊: off until a resolution and a cap are on file."""
+
+    id: Id
+    building: Id
+    name: Label
+    name_en: Label
+    kind: Literal["public", "loss"]
+    master: Id
+    weight: Literal["area"] = "area"
+    resolution: str | None = None
+    resolution_on: date | None = None
+    cap_percent: Number | None = None
+
+
+class InvoiceEntry(StrictModel):
+    """A supplier's invoice for a master meter, in yuan; it prices what hangs behind it."""
+
+    master: Id
+    number: Label
+    quantity: Number
+    amount: Number
+
+
+class RuleEntry(StrictModel):
+    """An alert rule; thresholds are in the point's uom."""
+
+    id: Id
+    kind: Literal["threshold", "night_flow"]
+    severity: Literal["warning", "critical"]
+    name: Label
+    name_en: Label
+    point: Label
+    devices: list[Id] = []
+    raise_at: Number
+    clear_at: Number
+    duration_s: Count = 0
+
+
+class UserEntry(StrictModel):
+    """Somebody who may log in; the password is drawn at import and printed once."""
+
+    username: Id
+    name: Label
+    role: Literal["manager", "maintenance", "clerk", "guard", "resident", "integrator"]
+    premise: Id | None = None
+
+
+class ProjectFile(StrictModel):
+    """A whole project file."""
+
+    project: Project
+    gateways: Annotated[list[GatewayEntry], Field(min_length=1)]
+    buildings: Annotated[list[BuildingEntry], Field(min_length=1)]
+    premises: list[PremiseEntry]
+    meters: list[MeterEntry]
+    pools: list[PoolEntry] = []
+    invoices: list[InvoiceEntry] = []
+    rules: list[RuleEntry] = []
+    users: list[UserEntry] = []
+
+    def dangling(self) -> list[str]:
+        """Return one line for each reference to something that is not in the file."""
+        gateways = {item.id for item in self.gateways}
+        buildings = {item.id for item in self.buildings}
+        premises = {item.id for item in self.premises}
+        meters = {item.id for item in self.meters}
+        wanted: list[tuple[str, str | None, set[str]]] = []
+        for index, premise in enumerate(self.premises):
+            wanted.append((f"premises.{index}.building", premise.building, buildings))
+        for index, meter in enumerate(self.meters):
+            wanted += [
+                (f"meters.{index}.building", meter.building, buildings),
+                (f"meters.{index}.premise", meter.premise, premises),
+                (f"meters.{index}.parent", meter.parent, meters),
+                (f"meters.{index}.gateway", meter.gateway, gateways),
+            ]
+        for index, pool in enumerate(self.pools):
+            wanted.append((f"pools.{index}.master", pool.master, meters))
+            wanted.append((f"pools.{index}.building", pool.building, buildings))
+        for index, invoice in enumerate(self.invoices):
+            wanted.append((f"invoices.{index}.master", invoice.master, meters))
+        for index, user in enumerate(self.users):
+            wanted.append((f"users.{index}.premise", user.premise, premises))
+        return [
+            f"{key}: {found!r} is not in this file; allowed: {', '.join(sorted(allowed)[:20])}"
+            for key, found, allowed in wanted
+            if found is not None and found not in allowed
+        ]

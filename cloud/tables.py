@@ -1,0 +1,11 @@
+"""Every table of the service, so that migrations see them all."""
+
+from cloud.alerts import tables as alerts
+from cloud.billing import tables as billing
+from cloud.database import metadata
+from cloud.ingest import tables as ingest
+from cloud.metering import tables as metering
+from cloud.sites import tables as sites
+from cloud.telemetry import tables as telemetry
+
+__all__ = ["alerts", "billing", "ingest", "metadata", "metering", "sites", "telemetry"]

@@ -1,0 +1,227 @@
+"""All SQL of readings: store, latest, range, and the raw words behind one of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from cloud.database import insert_new, upsert
+from cloud.errors import NotFoundError
+from cloud.ingest.tables import batches
+from cloud.sites.tables import channels
+from cloud.telemetry import chunk
+from cloud.telemetry.chunk import Row
+from cloud.telemetry.tables import chunks, latest
+from protocols.delivery import batch as wire
+from protocols.delivery.records import Reading
+
+_SLICE = 500
+
+
+class Series(NamedTuple):
+    """What a channel is called on the wire."""
+
+    gateway_id: str
+    device_id: str
+    point: str
+    uom: str
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The newest reading of a channel."""
+
+    channel_id: int
+    device_id: str
+    point: str
+    uom: str
+    exponent: int
+    read_at_us: int
+    count: int | None
+    quality: int
+
+
+@dataclass(frozen=True)
+class HourStats:
+    """One hour of a channel: counts of its good rows."""
+
+    hour: int
+    first: int | None
+    last: int | None
+    min: int | None
+    max: int | None
+
+
+def channel_ids(connection: Connection, wanted: Iterable[Series]) -> dict[Series, int]:
+    """Return the ids of channels, making those that are new."""
+    missing = set(wanted)
+    gateways = {series.gateway_id for series in missing}
+    found: dict[Series, int] = {}
+    for attempt in range(2):
+        rows = connection.execute(select(channels).where(channels.c.gateway_id.in_(gateways)))
+        for row in rows:
+            series = Series(row.gateway_id, row.device_id, row.point, row.uom, row.exponent)
+            if series in missing:
+                found[series] = row.id
+        missing -= found.keys()
+        if not missing or attempt:
+            break
+        insert_new(connection, channels, [series._asdict() for series in sorted(missing)])
+    return found
+
+
+def store(connection: Connection, arrived: Sequence[tuple[str, bytes, Sequence[Reading]]]) -> None:
+    """Store the readings of batches (gateway, batch id, readings): history and latest."""
+    by_series: dict[Series, list[Row]] = {}
+    for gateway, batch_id, readings in arrived:
+        for reading in readings:
+            series = Series(gateway, reading.device, reading.point, reading.uom, reading.exponent)
+            by_series.setdefault(series, []).append(
+                Row(reading.read_at_us, reading.count, reading.quality, batch_id)
+            )
+    if not by_series:
+        return
+    ids = channel_ids(connection, by_series)
+    newest: list[dict[str, object]] = []
+    by_hour: dict[tuple[int, int], list[Row]] = {}
+    for series, rows in by_series.items():
+        channel = ids[series]
+        last = max(rows, key=lambda row: row.read_at_us)
+        newest.append(
+            {
+                "channel_id": channel,
+                "read_at_us": last.read_at_us,
+                "count": last.count,
+                "quality": last.quality,
+            }
+        )
+        for row in rows:
+            by_hour.setdefault((channel, chunk.hour_of(row.read_at_us)), []).append(row)
+    newest.sort(key=lambda row: str(row["channel_id"]))
+    upsert(connection, latest, newest, newer="read_at_us")
+    _merge_chunks(connection, by_hour)
+
+
+def latest_of(connection: Connection, device_ids: Sequence[str]) -> list[Latest]:
+    """Return the newest reading of every channel of some devices."""
+    query = (
+        select(channels, latest)
+        .join(latest, latest.c.channel_id == channels.c.id)
+        .where(channels.c.device_id.in_(device_ids))
+        .order_by(channels.c.device_id, channels.c.id)
+    )
+    return [
+        Latest(
+            row["channel_id"],
+            row["device_id"],
+            row["point"],
+            row["uom"],
+            row["exponent"],
+            row["read_at_us"],
+            row["count"],
+            row["quality"],
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def rows_between(connection: Connection, channel: int, start_us: int, end_us: int) -> list[Row]:
+    """Return a channel's rows in [start, end), in order of time."""
+    query = (
+        select(chunks.c.data)
+        .where(
+            chunks.c.channel_id == channel,
+            chunks.c.hour >= chunk.hour_of(start_us),
+            chunks.c.hour <= chunk.hour_of(end_us),
+        )
+        .order_by(chunks.c.hour)
+    )
+    return [
+        row
+        for data in connection.scalars(query)
+        for row in chunk.decode(data)
+        if start_us <= row.read_at_us < end_us
+    ]
+
+
+def hours_between(
+    connection: Connection, channel: int, start_us: int, end_us: int
+) -> list[HourStats]:
+    """Return the summary of each hour of a channel that begins in [start, end)."""
+    query = (
+        select(chunks.c.hour, chunks.c.first, chunks.c.last, chunks.c.min, chunks.c.max)
+        .where(
+            chunks.c.channel_id == channel,
+            chunks.c.hour >= chunk.hour_of(start_us),
+            chunks.c.hour < chunk.hour_of(end_us + chunk.HOUR_US - 1),
+        )
+        .order_by(chunks.c.hour)
+    )
+    return [HourStats(*row) for row in connection.execute(query)]
+
+
+def nearest_before(connection: Connection, channel: int, at_us: int) -> Row | None:
+    """Return the last row with a value before an instant."""
+    return _nearest(connection, channel, at_us, before=True)
+
+
+def nearest_after(connection: Connection, channel: int, at_us: int) -> Row | None:
+    """Return the first row with a value at or after an instant."""
+    return _nearest(connection, channel, at_us, before=False)
+
+
+def raw_reading(connection: Connection, channel: int, row: Row) -> Reading:
+    """Return a stored row as its gateway sealed it, raw register words included."""
+    series = connection.execute(select(channels).where(channels.c.id == channel)).one()
+    payload = connection.scalar(select(batches.c.payload).where(batches.c.batch_id == row.batch_id))
+    if payload is None:
+        message = f"batch {row.batch_id.hex()} is no longer held"
+        raise NotFoundError(message)
+    for columns in wire.decode(payload).series:
+        if (columns.device, columns.point) == (series.device_id, series.point):
+            for reading in wire.readings(columns):
+                if reading.read_at_us == row.read_at_us and reading.count == row.count:
+                    return reading
+    message = f"batch {row.batch_id.hex()} holds no reading of {series.device_id} then"
+    raise NotFoundError(message)
+
+
+def _nearest(connection: Connection, channel: int, at_us: int, *, before: bool) -> Row | None:
+    hour = chunk.hour_of(at_us)
+    query = select(chunks.c.data).where(chunks.c.channel_id == channel)
+    if before:
+        query = query.where(chunks.c.hour <= hour).order_by(chunks.c.hour.desc())
+    else:
+        query = query.where(chunks.c.hour >= hour).order_by(chunks.c.hour)
+    for data in connection.scalars(query.execution_options(yield_per=8)):
+        rows = [
+            row
+            for row in chunk.decode(data)
+            if row.count is not None and (row.read_at_us < at_us) == before
+        ]
+        if rows:
+            return rows[-1] if before else rows[0]
+    return None
+
+
+def _merge_chunks(connection: Connection, by_hour: Mapping[tuple[int, int], list[Row]]) -> None:
+    held: dict[tuple[int, int], bytes] = {}
+    wanted = sorted({channel for channel, _ in by_hour})
+    low = min(hour for _, hour in by_hour)
+    high = max(hour for _, hour in by_hour)
+    for start in range(0, len(wanted), _SLICE):
+        query = select(chunks.c.channel_id, chunks.c.hour, chunks.c.data).where(
+            chunks.c.channel_id.in_(wanted[start : start + _SLICE]),
+            chunks.c.hour.between(low, high),
+        )
+        for channel, hour, data in connection.execute(query):
+            if (channel, hour) in by_hour:
+                held[channel, hour] = data
+    rows: list[dict[str, object]] = []
+    for key in sorted(by_hour):
+        before = chunk.decode(held[key]) if key in held else []
+        made = chunk.encode(chunk.merge(before, by_hour[key]))
+        rows.append({"channel_id": key[0], "hour": key[1], **made._asdict()})
+    upsert(connection, chunks, rows)

@@ -1,0 +1,365 @@
+"""Bills, line items, the state of bill runs and public sheets, as rows for pages."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+
+from cloud.billing.tables import (
+    bill_runs,
+    bills,
+    exceptions,
+    line_items,
+    pool_shares,
+    pool_statements,
+    pools,
+)
+from cloud.errors import NotFoundError
+from cloud.metering.tables import meter_points
+from cloud.sites.tables import buildings, premises
+
+PAGE: Final = 50
+
+
+@dataclass(frozen=True)
+class BillRow:
+    """A bill in a list."""
+
+    id: str
+    premise_id: str
+    premise_name: str
+    building_name: str
+    building_name_en: str
+    holder: str
+    service: str
+    period: str
+    revision: int
+    quantity: str | None
+    estimated: bool
+    total_fen: int
+    posted_us: int
+    tariff_id: str | None
+
+
+@dataclass(frozen=True)
+class BillPage:
+    """Some bills of a longer list, and the sum of the whole list."""
+
+    rows: tuple[BillRow, ...]
+    total: int
+    sum_fen: int
+
+
+@dataclass(frozen=True)
+class BillFilter:
+    """Which bills of a project are wanted; empty means all."""
+
+    period: str = ""
+    building: str = ""
+    service: str = ""
+    text: str = ""
+    premise: str = ""
+
+
+@dataclass(frozen=True)
+class LineItem:
+    """A printed row of a bill."""
+
+    position: int
+    code: str
+    description: str
+    description_en: str
+    quantity: str
+    uom: str
+    unit_price: str
+    amount_fen: int
+    formula: str
+
+
+@dataclass(frozen=True)
+class BillException:
+    """A meter point that could not be billed, and why."""
+
+    meter_point_name: str
+    premise_name: str | None
+    building_name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BillRun:
+    """What a bill run did for a period."""
+
+    finished_us: int
+    bills: int
+    held: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one premise bears of a pool; weight is its area in square metres."""
+
+    premise_id: str
+    premise_name: str
+    holder: str
+    weight: str
+    amount_fen: int
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A public sheet 公示表: how a pool came about, and every share of it."""
+
+    pool_id: str
+    name: str
+    name_en: str
+    kind: str
+    building_name: str
+    building_name_en: str
+    master_name: str
+    resolution: str | None
+    cap_percent: str | None
+    master: str
+    subs: str
+    public: str
+    loss: str
+    charged: str
+    unit_price: str
+    total_fen: int
+    note: str
+    uom: str
+    shares: tuple[Share, ...]
+
+    @property
+    def weight_sum(self) -> Decimal:
+        """Return the sum of all weights, in square metres."""
+        return sum((Decimal(share.weight) for share in self.shares), Decimal(0))
+
+    @property
+    def share_sum_fen(self) -> int:
+        """Return what all shares add up to."""
+        return sum(share.amount_fen for share in self.shares)
+
+    def share_of(self, premise_id: str) -> Share | None:
+        """Return the share of one premise, None where it bears none."""
+        return next((share for share in self.shares if share.premise_id == premise_id), None)
+
+
+def periods_of(connection: Connection, project_id: str, premise_id: str = "") -> list[str]:
+    """Return the periods that have bills (or a bill run), newest first."""
+    query = select(bills.c.period).where(bills.c.project_id == project_id).distinct()
+    if premise_id:
+        return sorted(
+            connection.scalars(query.where(bills.c.premise_id == premise_id)), reverse=True
+        )
+    runs = select(bill_runs.c.period).where(bill_runs.c.project_id == project_id)
+    return sorted({*connection.scalars(query), *connection.scalars(runs)}, reverse=True)
+
+
+def bills_of(
+    connection: Connection,
+    project_id: str,
+    wanted: BillFilter,
+    *,
+    offset: int = 0,
+    limit: int | None = PAGE,
+    sort: str = "",
+) -> BillPage:
+    """Return bills by building and premise (or by total with sort=total), with their sum."""
+    matches = _matches(project_id, wanted)
+    count, sum_fen = connection.execute(
+        _joined(select(func.count(), func.coalesce(func.sum(bills.c.total_fen), 0))).where(*matches)
+    ).one()
+    by_place = (buildings.c.position, premises.c.id, bills.c.service, bills.c.revision)
+    order = (bills.c.total_fen.desc(), *by_place) if sort == "total" else by_place
+    query = _rows().where(*matches).order_by(bills.c.period.desc(), *order).offset(offset)
+    if limit is not None:
+        query = query.limit(limit)
+    return BillPage(tuple(_bill(row) for row in connection.execute(query)), count, int(sum_fen))
+
+
+def bill_of(connection: Connection, project_id: str, bill_id: str) -> BillRow:
+    """Return a bill; NotFoundError for one that is not in this project."""
+    row = connection.execute(
+        _rows().where(bills.c.project_id == project_id, bills.c.id == bill_id)
+    ).one_or_none()
+    if row is None:
+        message = f"there is no bill {bill_id}"
+        raise NotFoundError(message)
+    return _bill(row)
+
+
+def items_of(connection: Connection, bill_id: str) -> list[LineItem]:
+    """Return the line items of a bill as printed."""
+    query = (
+        select(*(line_items.c[name] for name in LineItem.__dataclass_fields__))
+        .where(line_items.c.bill_id == bill_id)
+        .order_by(line_items.c.position)
+    )
+    return [LineItem(*row) for row in connection.execute(query)]
+
+
+def run_of(connection: Connection, project_id: str, period: str) -> BillRun | None:
+    """Return what the bill run of a period did, None before it ran."""
+    row = connection.execute(
+        select(bill_runs.c.finished_us, bill_runs.c.bills, bill_runs.c.held).where(
+            bill_runs.c.project_id == project_id, bill_runs.c.period == period
+        )
+    ).one_or_none()
+    return None if row is None else BillRun(*row)
+
+
+def exceptions_of(connection: Connection, project_id: str, period: str) -> list[BillException]:
+    """Return what could not be billed in a period."""
+    query = (
+        select(meter_points.c.name, premises.c.name, buildings.c.name, exceptions.c.reason)
+        .select_from(exceptions)
+        .join(meter_points, meter_points.c.id == exceptions.c.meter_point_id)
+        .join(buildings, buildings.c.id == meter_points.c.building_id)
+        .outerjoin(premises, premises.c.id == meter_points.c.premise_id)
+        .where(meter_points.c.project_id == project_id, exceptions.c.period == period)
+        .order_by(buildings.c.position, meter_points.c.id)
+    )
+    return [BillException(*row) for row in connection.execute(query)]
+
+
+def statements_of(
+    connection: Connection, project_id: str, period: str, *, premise_id: str = ""
+) -> list[Statement]:
+    """Return the public sheets of a period, or those in which a premise has a share."""
+    query = (
+        select(
+            pool_statements,
+            pools.c.name,
+            pools.c.name_en,
+            pools.c.kind,
+            pools.c.resolution,
+            pools.c.cap_percent,
+            buildings.c.name.label("building_name"),
+            buildings.c.name_en.label("building_name_en"),
+            meter_points.c.name.label("master_name"),
+            meter_points.c.uom,
+        )
+        .join(pools, pools.c.id == pool_statements.c.pool_id)
+        .join(buildings, buildings.c.id == pools.c.building_id)
+        .join(meter_points, meter_points.c.id == pools.c.master_id)
+        .where(pools.c.project_id == project_id, pool_statements.c.period == period)
+        .order_by(buildings.c.position, pools.c.id)
+    )
+    found = []
+    for row in connection.execute(query).all():
+        shares = _shares(connection, row.pool_id, period)
+        if premise_id and not any(share.premise_id == premise_id for share in shares):
+            continue
+        found.append(
+            Statement(
+                row.pool_id,
+                row.name,
+                row.name_en,
+                row.kind,
+                row.building_name,
+                row.building_name_en,
+                row.master_name,
+                row.resolution,
+                row.cap_percent,
+                row.master,
+                row.subs,
+                row.public,
+                row.loss,
+                row.charged,
+                row.unit_price,
+                row.total_fen,
+                row.note,
+                row.uom,
+                tuple(shares),
+            )
+        )
+    return found
+
+
+def sheet_periods(connection: Connection, project_id: str) -> list[str]:
+    """Return the periods that have public sheets, newest first."""
+    query = (
+        select(pool_statements.c.period)
+        .join(pools, pools.c.id == pool_statements.c.pool_id)
+        .where(pools.c.project_id == project_id)
+        .distinct()
+    )
+    return sorted(connection.scalars(query), reverse=True)
+
+
+def _shares(connection: Connection, pool_id: str, period: str) -> list[Share]:
+    query = (
+        select(
+            pool_shares.c.premise_id,
+            premises.c.name,
+            premises.c.holder,
+            pool_shares.c.weight,
+            pool_shares.c.amount_fen,
+        )
+        .join(premises, premises.c.id == pool_shares.c.premise_id)
+        .where(pool_shares.c.pool_id == pool_id, pool_shares.c.period == period)
+        .order_by(premises.c.id)
+    )
+    return [Share(*row) for row in connection.execute(query)]
+
+
+def _matches(project_id: str, wanted: BillFilter) -> list[ColumnElement[bool]]:
+    matches: list[ColumnElement[bool]] = [bills.c.project_id == project_id]
+    for column, value in (
+        (bills.c.period, wanted.period),
+        (premises.c.building_id, wanted.building),
+        (bills.c.service, wanted.service),
+        (bills.c.premise_id, wanted.premise),
+    ):
+        if value:
+            matches.append(column == value)
+    if wanted.text:
+        matches.append(
+            or_(
+                *(
+                    column.icontains(wanted.text, autoescape=True)
+                    for column in (premises.c.name, bills.c.holder, premises.c.phone, bills.c.id)
+                )
+            )
+        )
+    return matches
+
+
+def _joined(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+    return (
+        query.select_from(bills)
+        .join(premises, premises.c.id == bills.c.premise_id)
+        .join(buildings, buildings.c.id == premises.c.building_id)
+    )
+
+
+def _rows() -> Select[tuple[object, ...]]:
+    return _joined(
+        select(
+            bills,
+            premises.c.name.label("premise_name"),
+            buildings.c.name.label("building_name"),
+            buildings.c.name_en.label("building_name_en"),
+        )
+    )
+
+
+def _bill(row: Row[tuple[object, ...]]) -> BillRow:
+    return BillRow(
+        row.id,
+        row.premise_id,
+        row.premise_name,
+        row.building_name,
+        row.building_name_en,
+        row.holder,
+        row.service,
+        row.period,
+        row.revision,
+        row.quantity,
+        bool(row.estimated),
+        row.total_fen,
+        row.posted_us,
+        row.tariff_id,
+    )

@@ -1,0 +1,120 @@
+"""Words of codes that the database keeps: states, services, kinds, roles, points."""
+
+from typing import Final
+
+from cloud.web.i18n import N_
+
+STATES: Final = {
+    "critical": N_("Critical"),
+    "warning": N_("Warning"),
+    "offline": N_("Offline"),
+    "stale": N_("Late"),
+    "normal": N_("Normal"),
+}
+STATE_ORDER: Final = tuple(STATES)
+
+GATEWAY_STATES: Final = {
+    "online": N_("Online"),
+    "catching_up": N_("Catching up"),
+    "offline": N_("Offline"),
+}
+
+SERVICES: Final = {
+    "electricity": N_("Electricity"),
+    "water": N_("Water"),
+    "heat": N_("Heat"),
+    "shared": N_("Shared cost"),
+    "pool": N_("Shared cost"),
+    "property": N_("Property fee"),
+}
+
+ROLES: Final = {
+    "manager": N_("Project manager"),
+    "maintenance": N_("Maintenance"),
+    "clerk": N_("Billing clerk"),
+    "guard": N_("Guard"),
+    "resident": N_("Resident"),
+    "integrator": N_("Integrator"),
+}
+
+KINDS: Final = {
+    "gateway_offline": N_("Gateway offline"),
+    "device_offline": N_("Device offline"),
+    "threshold": N_("Threshold crossed"),
+    "night_flow": N_("Flow at night"),
+}
+
+SUPPLIES: Final = {
+    "collected": N_("Read and collected for the supplier"),
+    "resold": N_("Behind our master meter"),
+    "public": N_("Public area"),
+}
+
+METER_ROLES: Final = {
+    "master": N_("Master meter"),
+    "sub": N_("Sub meter"),
+    "public": N_("Public meter"),
+}
+
+QUALITIES: Final = (
+    N_("Good"),
+    N_("Missing"),
+    N_("Suspect"),
+    N_("Out of range"),
+    N_("Stale"),
+    N_("Clock uncertain"),
+)
+
+ITEM_KINDS: Final = {
+    "metered": N_("By meter"),
+    "shared": N_("Shared"),
+    "fixed": N_("Fixed"),
+}
+
+POOL_KINDS: Final = {
+    "public": N_("Public area use"),
+    "loss": N_("Line loss"),
+}
+
+POINTS: Final = {
+    "energy_import": N_("Imported energy"),
+    "energy_export": N_("Exported energy"),
+    "energy_total": N_("Total energy"),
+    "active_power": N_("Active power"),
+    "apparent_power": N_("Apparent power"),
+    "reactive_power": N_("Reactive power"),
+    "power_factor": N_("Power factor"),
+    "power_l1": N_("Phase 1 active power"),
+    "power_l2": N_("Phase 2 active power"),
+    "power_l3": N_("Phase 3 active power"),
+    "voltage": N_("Voltage"),
+    "voltage_l1": N_("Phase 1 voltage"),
+    "voltage_l2": N_("Phase 2 voltage"),
+    "voltage_l3": N_("Phase 3 voltage"),
+    "current": N_("Current"),
+    "current_l1": N_("Phase 1 current"),
+    "current_l2": N_("Phase 2 current"),
+    "current_l3": N_("Phase 3 current"),
+    "frequency": N_("Frequency"),
+    "total_positive": N_("Forward total"),
+    "total_negative": N_("Reverse total"),
+    "total_net": N_("Net total"),
+    "flow_rate": N_("Flow rate"),
+    "velocity": N_("Velocity"),
+    "pressure": N_("Pressure"),
+    "temperature": N_("Water temperature"),
+    "temp_supply": N_("Supply temperature"),
+    "temp_return": N_("Return temperature"),
+    "battery": N_("Battery voltage"),
+    "valve_status": N_("Valve status"),
+    "pipe_status": N_("Pipe status"),
+    "remaining": N_("Remaining volume"),
+    "ct_ratio": N_("Current transformer ratio"),
+    "pt_ratio": N_("Voltage transformer ratio"),
+    "working_time": N_("Working time"),
+    "signal_quality": N_("Signal quality"),
+    "error_bits": N_("Error bits"),
+    "fluid_sound_speed": N_("Speed of sound"),
+    "energy_import_l1": N_("Phase 1 imported energy"),
+    "energy_export_l1": N_("Phase 1 exported energy"),
+}

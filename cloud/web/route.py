@@ -1,0 +1,78 @@
+"""The route of every page: what goes wrong becomes a page too, or leads to the login."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from cloud.errors import NotFoundError
+from cloud.web.i18n import N_
+from cloud.web.rendering import page
+from cloud.web.visit import guest_of
+
+_LOG = structlog.get_logger(__name__)
+_API: Final = ("/api/", "/healthz", "/readyz", "/metrics", "/static/")
+
+_MESSAGES: Final = {
+    400: (N_("That request makes no sense"), N_("Go back and check what was entered.")),
+    403: (N_("Not for your role"), N_("Ask the project manager if you need this page.")),
+    404: (
+        N_("Nothing here"),
+        N_("The address is wrong, or what it names is not there for you."),
+    ),
+    500: (N_("Something broke on our side"), N_("It is in the log. Try again in a minute.")),
+}
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages in the reader's language."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+        """Return the handler with every error turned into a page."""
+        handle = super().get_route_handler()
+
+        async def handle_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HTTPException as error:
+                return refusal(request, error.status_code)
+            except NotFoundError:
+                return refusal(request, 404)
+            except RequestValidationError:
+                return refusal(request, 400)
+            except Exception:  # noqa: BLE001  # the last stop: logged with its trace, shown as a page
+                _LOG.exception("page failed", path=request.url.path)
+                return refusal(request, 500)
+
+        return handle_page
+
+
+def refusal(request: Request, status: int) -> Response:
+    """Return the page of an error; a stranger is led to the login instead."""
+    guest = guest_of(request)
+    if status == 401:  # noqa: PLR2004  # HTTP's own number
+        return RedirectResponse(f"/login?next={quote(guest.here, safe='/')}", 303)
+    title, advice = _MESSAGES.get(status, _MESSAGES[400])
+    return page(guest, "error.html", status=status, code=status, title=title, advice=advice)
+
+
+def install_not_found(app: FastAPI) -> None:
+    """Show the page for addresses that no route knows, except under the program's own paths."""
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        if not request.url.path.startswith(_API):
+            return refusal(request, 404)
+        own = request.app.exception_handlers.get(HTTPException, http_exception_handler)
+        response: Response = await own(request, error)
+        return response
+
+    app.add_exception_handler(404, not_found)

@@ -1,0 +1,112 @@
+"""What the service does by itself: alerts from the outbox and the clock, bills when due."""
+
+import asyncio
+import time
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import DBAPIError
+
+from cloud.alerts import service as alerts
+from cloud.billing import repository as billing
+from cloud.billing import runs
+from cloud.config import Settings
+from cloud.metering import service as metering
+from cloud.metering.tables import installs, meter_points
+from cloud.sites.tables import channels, projects
+from cloud.telemetry.tables import latest
+from protocols.delivery.records import instant
+
+TICK_S = 5.0
+LATE_S = 3 * 86_400
+
+log = structlog.get_logger("work")
+
+
+class Worker:
+    """Runs in one process at a time; every step is a transaction that can be repeated."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something was stored."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work for ever: at once when something was stored, and by the clock."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await asyncio.to_thread(self.step)
+            except DBAPIError as error:
+                # what was not committed is done again at the next tick
+                log.warning("step_failed", reason=str(error.orig))
+                await asyncio.sleep(1)
+
+    def step(self) -> None:
+        """Do what is due now."""
+        now_us = time.time_ns() // 1000
+        more = True
+        while more:
+            with self._engine.begin() as connection:
+                more = alerts.consume_outbox(connection) > 0
+        with self._engine.begin() as connection:
+            alerts.watch_silence(connection, now_us)
+            alerts.watch_nights(connection, now_us)
+        if self._settings.auto_bill:
+            with self._engine.connect() as connection:
+                reader = connection.execution_options(readonly=True)
+                due = due_runs(reader, now_us)
+            for project, period in due:
+                with self._engine.begin() as connection:
+                    allow = self._settings.allow_unverified_tariffs
+                    runs.run(connection, project, period, allow_unverified=allow)
+
+
+def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
+    """Return projects and their last month, where it is over, delivered and not yet billed.
+
+    Delivered means that every meter has a read after the month's end. When the reads of the
+    others are three days past it, the month is run anyhow and what is missing is held.
+    """
+    due: list[tuple[str, str]] = []
+    for project, zone_name in connection.execute(select(projects.c.id, projects.c.time_zone)):
+        zone = ZoneInfo(zone_name)
+        today = instant(now_us).astimezone(zone).date()
+        period = f"{today.replace(day=1) - timedelta(days=1):%Y-%m}"
+        span = metering.month(period, zone)
+        begun = billing.first_cutover(connection, project)
+        if begun is None or begun > span.from_on:
+            continue
+        newest = _newest_reads_us(connection, project)
+        if not newest or billing.run_of(connection, project, period) is not None:
+            continue
+        if min(newest) >= span.end_us or max(newest) >= span.end_us + LATE_S * 1_000_000:
+            due.append((project, period))
+    return due
+
+
+def _newest_reads_us(connection: Connection, project: str) -> list[int]:
+    query = (
+        select(func.coalesce(latest.c.read_at_us, 0))
+        .select_from(meter_points)
+        .join(installs, installs.c.meter_point_id == meter_points.c.id)
+        .join(
+            channels,
+            (channels.c.device_id == installs.c.device_id) & (channels.c.point == installs.c.point),
+            isouter=True,
+        )
+        .join(latest, latest.c.channel_id == channels.c.id, isouter=True)
+        .where(meter_points.c.project_id == project, installs.c.removed_at_us.is_(None))
+    )
+    return list(connection.scalars(query))

@@ -1,0 +1,64 @@
+"""The one port of a driver: samples out, through a link, stamped by a clock."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Protocol
+
+Quality = Literal["good", "missing", "out_of_range"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One reading as the device gave it: value = count * 10**exponent in `uom`, with its words.
+
+    `count` is None exactly if the quality is missing; `words` are empty if the device refused.
+    """
+
+    point: str
+    count: int | None
+    exponent: int
+    uom: str
+    quality: Quality
+    words: tuple[int, ...]
+    at_us: int
+    monotonic_us: int
+    billing: bool
+
+    @property
+    def value(self) -> Decimal | None:
+        """The exact value in `uom`, None if missing."""
+        return None if self.count is None else Decimal(self.count).scaleb(self.exponent)
+
+
+class Clock(Protocol):
+    """Where instants come from."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch, UTC."""
+        ...
+
+    def monotonic_us(self) -> int:
+        """Microseconds that never jump, from an arbitrary start."""
+        ...
+
+
+class Link(Protocol):
+    """A conversation with the devices of one bus, one request at a time."""
+
+    async def transact(
+        self, unit_id: int, function: int, address: int, count: int
+    ) -> tuple[int, ...]:
+        """Words (or bits) of one read; LinkError, DeviceError or WireError."""
+        ...
+
+    async def close(self) -> None:
+        """Release the bus; the next transact opens it again."""
+        ...
+
+
+class Driver(Protocol):
+    """One installed device that can be read."""
+
+    async def read(self, link: Link, clock: Clock) -> list[Sample]:
+        """One sample per configured point; LinkError, DeviceError or WireError if there is none."""
+        ...

@@ -1,0 +1,134 @@
+"""One data point's words to its sample, with everything that can be known beforehand computed."""
+
+import math
+import struct
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from devices.driver import Quality, Sample
+from devices.profile import Multiplier, Profile
+from protocols.modbus.registers import RegisterType, codecs, to_count
+
+# Twice the half step of a float32: nearer than this to a half, the shortest decimal decides.
+_DOUBT = 1.2e-7
+_TINY_DOUBT = 1e-9
+_HALF = 0.5
+
+
+class PointDecoder:
+    """Decodes one point at a fixed place in a block's words."""
+
+    __slots__ = (
+        "_bits",
+        "_double",
+        "_end",
+        "_exponent",
+        "_factor",
+        "_highest",
+        "_integer_factor",
+        "_lowest",
+        "_pack",
+        "_scale",
+        "_sentinels",
+        "_start",
+        "_unpack",
+        "billing",
+        "point",
+        "uom",
+    )
+
+    def __init__(
+        self,
+        profile: Profile,
+        point: str,
+        *,
+        offset: int,
+        multipliers: Mapping[Multiplier, Decimal],
+    ) -> None:
+        """A decoder of words[offset:]; a multiplier that is not given counts as 1."""
+        wanted = profile.points[point]
+        words, value = codecs(wanted.type, profile.order(point))
+        product = Decimal(1)
+        for name in wanted.multiply_by:
+            product *= multipliers.get(name, Decimal(1))
+        self.point = point
+        self.uom = wanted.uom
+        self.billing = wanted.billing
+        self._start = offset
+        self._end = offset + wanted.type.word_count
+        self._pack = words.pack
+        self._unpack = value.unpack
+        self._scale = wanted.scale * product
+        self._exponent = wanted.exponent
+        self._double = wanted.type is RegisterType.FLOAT64
+        self._bits = 16 * wanted.type.word_count
+        self._sentinels = frozenset(wanted.sentinels)
+        steps = self._scale.scaleb(-wanted.exponent)
+        self._factor = float(steps)
+        whole = not wanted.type.is_float and steps == steps.to_integral_value()
+        self._integer_factor = int(steps) if whole else 0
+        self._lowest: float = -math.inf
+        self._highest: float = math.inf
+        if wanted.range is not None:
+            low = (wanted.range.min * product).scaleb(-wanted.exponent)
+            high = (wanted.range.max * product).scaleb(-wanted.exponent)
+            self._lowest = int(low.to_integral_value(rounding=ROUND_CEILING))
+            self._highest = int(high.to_integral_value(rounding=ROUND_FLOOR))
+
+    def sample(self, block: tuple[int, ...], at_us: int, monotonic_us: int) -> Sample:
+        """The point's sample out of the whole words of its block."""
+        words = block[self._start : self._end]
+        raw = self._unpack(self._pack(*words))[0]
+        if self._sentinels and self._pattern(raw) in self._sentinels:
+            count = None
+        elif self._integer_factor:
+            count = raw * self._integer_factor
+        else:
+            count = self._count(raw)
+        quality: Quality = "good"
+        if count is None:
+            quality = "missing"
+        elif not self._lowest <= count <= self._highest:
+            quality = "out_of_range"
+        return Sample(
+            self.point,
+            count,
+            self._exponent,
+            self.uom,
+            quality,
+            words,
+            at_us,
+            monotonic_us,
+            self.billing,
+        )
+
+    def refused(self, at_us: int, monotonic_us: int) -> Sample:
+        """The sample of a point whose block the device refused."""
+        return Sample(
+            self.point,
+            None,
+            self._exponent,
+            self.uom,
+            "missing",
+            (),
+            at_us,
+            monotonic_us,
+            self.billing,
+        )
+
+    def _count(self, raw: float) -> int | None:
+        if not math.isfinite(raw):
+            return None
+        steps = raw * self._factor
+        floor = math.floor(steps) if math.isfinite(steps) else 0
+        fraction = steps - floor
+        if abs(fraction - _HALF) > abs(steps) * _DOUBT + _TINY_DOUBT:
+            return floor + (fraction > _HALF)
+        return to_count(
+            raw, scale=self._scale, resolution_exponent=self._exponent, double=self._double
+        )
+
+    def _pattern(self, raw: float) -> int:
+        if isinstance(raw, float):
+            return int.from_bytes(struct.pack(">d" if self._double else ">f", raw), "big")
+        return raw & ((1 << self._bits) - 1)

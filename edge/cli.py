@@ -1,0 +1,212 @@
+"""hutong-edge: the gateway and its tools."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from pydantic import ValidationError
+
+from devices.driver import Sample
+from devices.modbus_meter import ModbusMeter
+from devices.profile import load_profile
+from edge import bootstrap
+from edge.backfill import backfill
+from edge.clock import SystemClock, VirtualClock
+from edge.config import RtuBus, Settings, load
+from protocols.delivery.envelope import LANES
+from protocols.delivery.records import decimal_text, instant, microseconds
+from protocols.errors import ConfigError, HutongError, ProtocolError
+from protocols.io import logs
+from protocols.modbus.wire import Wire
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+journal_app = typer.Typer(no_args_is_help=True, help="What is in the gateway's journal.")
+app.add_typer(journal_app, name="journal")
+
+Config = Annotated[Path, typer.Option(help="the gateway file")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+BAD_CONFIG = 2
+
+
+def main() -> None:
+    """Run the program."""
+    try:
+        app()
+    except ValidationError as error:
+        for fault in error.errors():
+            key = "HUTONG_" + ".".join(map(str, fault["loc"])).upper()
+            sys.stderr.write(f"environment: {key}: {fault['input']!r}: {fault['msg']}\n")
+        sys.exit(BAD_CONFIG)
+    except (ConfigError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(BAD_CONFIG)
+    except HutongError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+
+
+@app.command()
+def run(config: Config) -> None:
+    """Poll, keep and deliver until stopped."""
+    settings = Settings()
+    logs.configure(settings.log_format)
+    asyncio.run(bootstrap.run(load(config), settings))
+
+
+@app.command()
+def check(config: Config) -> None:
+    """Check a gateway file; exit 2 and one line per fault."""
+    checked = load(config)
+    typer.echo(f"{config}: {len(checked.devices)} devices on {len(checked.buses)} buses")
+
+
+@app.command()
+def read(
+    config: Config,
+    device: Annotated[str | None, typer.Option(help="only this device")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Poll once and print one line per reading."""
+    checked = load(config)
+    if device is not None and device not in {entry.id for entry in checked.devices}:
+        message = f"{config}: --device: {device!r}: is none of its devices"
+        raise ConfigError(message)
+    failed = asyncio.run(_read(config, device, as_json=as_json))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    profile: Annotated[str, typer.Option(help="profile id or file")],
+    baud: Annotated[int, typer.Option(min=300)] = 9600,
+    parity: Annotated[str, typer.Option(help="N, E or O")] = "N",
+    turnaround_ms: Annotated[float, typer.Option(min=0)] = 20.0,
+    points: Annotated[str, typer.Option(help="comma-separated; default: all")] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show the reads that get a profile's points with the least time on the bus."""
+    known = load_profile(profile)
+    wire = Wire(baud=baud, parity=_parity(parity), turnaround_s=turnaround_ms / 1000)
+    meter = ModbusMeter(known, 1, _points(points, list(known.points)), wire=wire)
+    wire_ms = 1000 * sum(
+        wire.read_s(block.count, function=block.function) for block in meter.blocks
+    )
+    blocks = [
+        {"function": block.function, "address": block.address, "count": block.count}
+        for block in meter.blocks
+    ]
+    if as_json:
+        typer.echo(json.dumps({"blocks": blocks, "wire_ms": round(wire_ms, 3)}))
+        return
+    for block in blocks:
+        typer.echo(f"function {block['function']}  {block['address']:#06x}  x{block['count']}")
+    typer.echo(f"{wire_ms:.1f} ms on the wire")
+
+
+@app.command("backfill")
+def fill_back(
+    config: Config,
+    site: Annotated[Path, typer.Option(help="the simulated site's file")],
+    since: Annotated[str, typer.Option(help="first day, YYYY-MM-DD, in the site's time zone")],
+    period_s: Annotated[int, typer.Option(min=1)] = 900,
+) -> None:
+    """Poll a simulated site's past into the journal, as if offline; prints progress as JSON."""
+    # numpy and the simulator are no part of a gateway's own install
+    from devices.simulated.memory import MemoryLink  # noqa: PLC0415
+    from devices.simulated.site import build_site, load_site  # noqa: PLC0415
+
+    checked = load(config)
+    file = load_site(site)
+    clock = VirtualClock(0)
+    built = build_site(file)
+    links = {bus.id: MemoryLink(built.on_bus(bus.id), clock) for bus in checked.buses}
+    meters = {entry.id: (entry.meter(None), links[entry.bus].answer) for entry in checked.devices}
+    begin = datetime.combine(
+        date.fromisoformat(since), datetime.min.time(), ZoneInfo(file.time_zone)
+    )
+    journal = bootstrap.open_journal(checked, Settings())
+    now_us = time.time_ns() // 1000
+    for part in backfill(
+        journal, meters, clock, from_us=microseconds(begin), to_us=now_us, period_s=period_s
+    ):
+        typer.echo(json.dumps({"done": round(part, 4)}))
+    journal.close()
+
+
+@journal_app.command("status")
+def journal_status(config: Config) -> None:
+    """Say where each lane stands."""
+    journal = bootstrap.open_journal(load(config), Settings())
+    for lane in LANES:
+        status = journal.status(lane)
+        waiting = status.next - 1 - status.acked
+        typer.echo(
+            f"lane {lane}: epoch {status.epoch:016x}, batches {status.first}..{status.next - 1},"
+            f" acknowledged {status.acked}, waiting {waiting}, tail {status.tail_records} records"
+        )
+    typer.echo(f"{journal.size_bytes()} bytes in batches")
+    journal.close()
+
+
+async def _read(config: Path, wanted: str | None, *, as_json: bool) -> int:
+    checked = load(config)
+    clock = SystemClock()
+    failed = 0
+    for bus in checked.buses:
+        link = bootstrap.link_to(bus)
+        wire = bus.wire if isinstance(bus, RtuBus) else None
+        for entry in checked.on_bus(bus.id):
+            if wanted is not None and entry.id != wanted:
+                continue
+            try:
+                samples = await entry.meter(wire).read(link, clock)
+            except ProtocolError as error:
+                sys.stderr.write(f"{entry.id}: {error}\n")
+                failed += 1
+                continue
+            _show(entry.id, samples, as_json=as_json)
+        await link.close()
+    return failed
+
+
+def _show(device: str, samples: Sequence[Sample], *, as_json: bool) -> None:
+    for sample in samples:
+        fields = {
+            "device": device,
+            "point": sample.point,
+            "value": decimal_text(sample.count, sample.exponent),
+            "uom": sample.uom,
+            "read_at": instant(sample.at_us).isoformat(),
+            "quality": sample.quality,
+            "words": " ".join(f"{word:04x}" for word in sample.words),
+        }
+        typer.echo(
+            json.dumps(fields) if as_json else "  ".join(str(part) for part in fields.values())
+        )
+
+
+def _points(text: str, known: list[str]) -> list[str]:
+    wanted = [point.strip() for point in text.split(",") if point.strip()]
+    for point in wanted:
+        if point not in known:
+            message = f"--points: {point!r}: allowed are {', '.join(known)}"
+            raise ConfigError(message)
+    return wanted or known
+
+
+def _parity(text: str) -> str:
+    if text not in ("N", "E", "O"):
+        message = f"--parity: {text!r}: allowed are N, E, O"
+        raise ConfigError(message)
+    return text

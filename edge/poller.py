@@ -1,0 +1,94 @@
+"""The one owner of a bus: reads its devices when they are due and says when one falls silent."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from devices.driver import Clock, Link, Sample
+from devices.modbus_meter import ModbusMeter
+from edge.recorder import Recorder
+from edge.schedule import Schedule
+from protocols.delivery.records import Event, Quality, Reading, words_to_bytes
+from protocols.errors import ProtocolError
+
+SILENT_AFTER = 3
+
+log = structlog.get_logger("poller")
+
+_QUALITIES = {
+    "good": Quality.GOOD,
+    "missing": Quality.MISSING,
+    "out_of_range": Quality.OUT_OF_RANGE,
+}
+
+
+def to_reading(device: str, sample: Sample) -> Reading:
+    """Return a driver's sample as it travels; raw words only where the point is billed."""
+    return Reading(
+        device,
+        sample.point,
+        sample.uom,
+        sample.exponent,
+        sample.count,
+        _QUALITIES[sample.quality].value,
+        sample.at_us,
+        sample.monotonic_us,
+        words_to_bytes(sample.words) if sample.billing else b"",
+    )
+
+
+class BusPoller:
+    """Polls the meters of one bus, one after the other, on their schedule."""
+
+    def __init__(
+        self,
+        bus: str,
+        link: Link,
+        meters: Mapping[str, ModbusMeter],
+        *,
+        schedule: Schedule,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self.bus = bus
+        self._link = link
+        self._meters = meters
+        self._schedule = schedule
+        self._clock = clock
+        self._recorder = recorder
+        self._failures = dict.fromkeys(meters, 0)
+
+    async def run(self) -> None:
+        """Poll for ever; closes the link when cancelled."""
+        self._schedule.start(self._clock.now_us())
+        try:
+            while True:
+                for device in self._schedule.due(self._clock.now_us()):
+                    await self.poll(device)
+                wait_us = self._schedule.next_us() - self._clock.now_us()
+                await asyncio.sleep(max(0.0, wait_us / 1e6))
+        finally:
+            await self._link.close()
+
+    async def poll(self, device: str) -> None:
+        """Read one device once; a failure is counted and, when it lasts, told."""
+        try:
+            samples = await self._meters[device].read(self._link, self._clock)
+        except ProtocolError as error:
+            self._failures[device] += 1
+            log.debug("poll_failed", device=device, bus=self.bus, reason=str(error))
+            if self._failures[device] == SILENT_AFTER:
+                log.warning("device_silent", device=device, bus=self.bus, reason=str(error))
+                await self._tell(device, "device_silent", str(error))
+            return
+        if self._failures[device] >= SILENT_AFTER:
+            log.info("device_back", device=device, bus=self.bus)
+            await self._tell(device, "device_back", "")
+        self._failures[device] = 0
+        self._recorder.add([to_reading(device, sample) for sample in samples])
+
+    async def _tell(self, device: str, kind: str, reason: str) -> None:
+        body: dict[str, str | int | None] = {"bus": self.bus, "reason": reason}
+        event = Event(device, kind, self._clock.now_us(), self._clock.monotonic_us(), body)
+        await self._recorder.note(event)

@@ -1,0 +1,72 @@
+"""Group commit: what was read waits at most one commit interval before it is on disk."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from edge.clock import SystemClock
+from edge.journal import Journal
+from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
+from protocols.delivery.records import Event, Reading
+
+OFFLINE_SEAL_S = 60
+
+
+class Recorder:
+    """Collects readings and events and commits them to the journal's lanes."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        commit_s: float,
+        online: Callable[[], bool],
+        sealed: Callable[[], None],
+    ) -> None:
+        self.journal = journal
+        self._commit_s = commit_s
+        self._online = online
+        self._sealed = sealed
+        self._clock = SystemClock()
+        self._readings: list[Reading] = []
+        self._last_seal_us = 0
+        self._tail = False
+
+    def add(self, readings: Sequence[Reading]) -> None:
+        """Take readings for the next commit."""
+        self._readings.extend(readings)
+
+    async def note(self, event: Event) -> None:
+        """Commit and seal an event at once: events do not wait."""
+        await asyncio.to_thread(
+            self.journal.append, LANE_EVENTS, [event], seal_at_us=self._clock.now_us()
+        )
+        self._sealed()
+
+    async def run(self) -> None:
+        """Commit every interval, for ever."""
+        while True:
+            await asyncio.sleep(self._commit_s)
+            await self.flush(seal=False)
+
+    async def flush(self, *, seal: bool) -> None:
+        """Commit what was collected; seal it when online, when asked, or once a minute."""
+        now_us = self._clock.now_us()
+        due = now_us - self._last_seal_us >= OFFLINE_SEAL_S * 1_000_000
+        sealing = seal or due or self._online()
+        if not self._readings and not (sealing and self._tail):
+            return
+        taken, self._readings = self._readings, []
+        try:
+            await asyncio.to_thread(
+                self.journal.append,
+                LANE_READINGS,
+                taken,
+                seal_at_us=now_us if sealing else None,
+            )
+        except BaseException:
+            self._readings = taken + self._readings
+            raise
+        self._tail = not sealing
+        if sealing:
+            self._last_seal_us = now_us
+            self._sealed()

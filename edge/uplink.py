@@ -1,0 +1,198 @@
+"""The uplink: drives the pure sender of each lane between the journal and a broker."""
+
+import asyncio
+import random
+import secrets
+import time
+
+import aiomqtt
+import structlog
+
+from edge.clock import SystemClock
+from edge.journal import Journal
+from protocols.delivery import messages, sender, topics
+from protocols.delivery.envelope import LANE_EVENTS, LANES
+from protocols.errors import WireError
+from protocols.io.mqtt import Broker
+
+HELLO_S = 60.0
+TICK_S = 1.0
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 30.0
+
+log = structlog.get_logger("uplink")
+
+
+class Uplink:
+    """Sends sealed batches until the cloud acknowledges them; events go before readings."""
+
+    def __init__(self, journal: Journal, broker: Broker, firmware: str) -> None:
+        self.journal = journal
+        self.broker = broker
+        self.firmware = firmware
+        self.connected = asyncio.Event()
+        self._clock = SystemClock()
+        self._wake = asyncio.Event()
+        self._nonce = secrets.token_hex(16)
+        self._lock = asyncio.Lock()
+        self._states = {lane: self._from_journal(lane, generation=0) for lane in LANES}
+
+    def backlog(self) -> int:
+        """Return how many sealed batches the cloud has not acknowledged."""
+        return sum(state.next - 1 - state.acked for state in self._states.values())
+
+    def sealed(self) -> None:
+        """Take note that there is something new to send."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep a session with the broker, for ever; reconnect with jitter."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            try:
+                async with self.broker.client(f"hutong-{self.journal.gateway}") as client:
+                    retry_s = FIRST_RETRY_S
+                    await self._session(client)
+            except* aiomqtt.MqttError as group:
+                reason = str(group.exceptions[0])
+                log.warning("broker_lost", reason=reason, retry_s=round(retry_s, 1))
+            finally:
+                self.connected.clear()
+                for lane in LANES:
+                    self._step(lane, sender.Disconnected())
+            await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+            retry_s = min(LAST_RETRY_S, retry_s * 2)
+
+    async def _session(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(topics.down(self.journal.gateway, "ack"), qos=1)
+        for lane in LANES:
+            self._step(lane, sender.Connected())
+        self.connected.set()
+        log.info("broker_connected", host=self.broker.host, port=self.broker.port)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(client), name="uplink-listen")
+            tasks.create_task(self._greet(client), name="uplink-hello")
+            tasks.create_task(self._pump(client), name="uplink-pump")
+
+    async def _greet(self, client: aiomqtt.Client) -> None:
+        while True:
+            hello = messages.Hello(
+                install_id=self.journal.install_id,
+                boot_id=self.journal.boot_id.hex(),
+                firmware=self.firmware,
+                nonce=self._nonce,
+                lanes=[
+                    messages.LaneReport(
+                        state.lane,
+                        state.epoch,
+                        state.first,
+                        state.next,
+                        state.acked,
+                        state.generation,
+                    )
+                    for state in self._states.values()
+                ],
+            )
+            topic = topics.up(self.journal.gateway, "hello")
+            await client.publish(topic, messages.pack(hello), qos=1)
+            await asyncio.sleep(HELLO_S)
+
+    async def _pump(self, client: aiomqtt.Client) -> None:
+        while True:
+            self._wake.clear()
+            for lane in LANES:
+                async with self._lock:
+                    status = await asyncio.to_thread(self.journal.status, lane)
+                    sends = self._step(lane, sender.Sealed(status.next))
+                await self._act(client, lane, sends)
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            if not isinstance(message.payload, bytes):
+                continue
+            try:
+                answer = messages.unpack_answer(message.payload)
+            except WireError as error:
+                log.warning("answer_refused", reason=str(error))
+                continue
+            if answer.lane not in self._states:
+                continue
+            async with self._lock:
+                effects = self._step(answer.lane, await self._event(answer))
+                sends = await self._keep(answer.lane, effects)
+            await self._act(client, answer.lane, sends)
+
+    async def _event(self, answer: messages.Answer) -> sender.SenderEvent:
+        match answer:
+            case messages.Fence():
+                return sender.Fenced(answer.epoch)
+            case messages.Nack():
+                log.error("batch_quarantined", lane=answer.lane, seq=answer.seq)
+                return sender.Poisoned(answer.epoch, answer.seq)
+            case messages.Ack():
+                own = await asyncio.to_thread(self.journal.hash_at, answer.lane, answer.through)
+                return sender.Acknowledged(
+                    answer.epoch,
+                    answer.through,
+                    tuple(answer.have),
+                    bytes.fromhex(answer.hash_through),
+                    own,
+                    answer.generation,
+                    answer.credit,
+                )
+
+    async def _keep(
+        self, lane: int, effects: tuple[sender.SenderEffect, ...]
+    ) -> tuple[sender.SenderEffect, ...]:
+        # what the journal must remember is on disk before anything else is sent
+        for effect in effects:
+            match effect:
+                case sender.Release(through=through, generation=generation):
+                    now_us = self._clock.now_us()
+                    await asyncio.to_thread(self.journal.release, lane, through, generation, now_us)
+                case sender.Rewind(through=through, generation=generation):
+                    log.warning("rewound", lane=lane, through=through, generation=generation)
+                    await asyncio.to_thread(self.journal.rewind, lane, through, generation)
+                case sender.NewEpoch(reason=reason):
+                    log.warning("new_epoch", lane=lane, reason=reason)
+                    await asyncio.to_thread(self.journal.new_epoch, lane)
+                    generation = self._states[lane].generation
+                    self._states[lane] = self._from_journal(lane, generation=generation)
+                    self._step(lane, sender.Connected())
+                    self._wake.set()
+                case sender.Send():
+                    continue
+        return tuple(effect for effect in effects if isinstance(effect, sender.Send))
+
+    async def _act(
+        self, client: aiomqtt.Client, lane: int, effects: tuple[sender.SenderEffect, ...]
+    ) -> None:
+        topic = topics.up(self.journal.gateway, "0" if lane == LANE_EVENTS else "1")
+        for effect in effects:
+            if isinstance(effect, sender.Send):
+                packed = await asyncio.to_thread(self.journal.envelope, lane, effect.seq)
+                if packed is not None:
+                    await client.publish(topic, packed, qos=1)
+
+    def _step(self, lane: int, event: sender.SenderEvent) -> tuple[sender.SenderEffect, ...]:
+        jitter = random.random()  # noqa: S311 - jitter, no secret
+        self._states[lane], effects = sender.step(
+            self._states[lane], event, time.monotonic(), jitter
+        )
+        return effects
+
+    def _from_journal(self, lane: int, *, generation: int) -> sender.SenderState:
+        status = self.journal.status(lane)
+        return sender.SenderState(
+            lane,
+            status.epoch,
+            status.first,
+            status.next,
+            status.acked,
+            max(generation, status.generation),
+        )

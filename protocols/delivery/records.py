@@ -1,0 +1,87 @@
+"""What travels from a gateway to the cloud: readings and events."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+EventValue = str | int | None
+
+
+class Quality(IntEnum):
+    """How far a reading may be trusted; the number is what travels."""
+
+    GOOD = 0
+    MISSING = 1
+    SUSPECT = 2
+    OUT_OF_RANGE = 3
+    STALE = 4
+    TIME_UNCERTAIN = 5
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """One value of one point: `count` x 10**`exponent` in `uom`, None where the device had none.
+
+    `read_at_us` is wall time and `monotonic_us` the gateway's monotonic clock, both in
+    microseconds, stamped at the response. `words` are the raw registers of a billed point.
+    """
+
+    device: str
+    point: str
+    uom: str
+    exponent: int
+    count: int | None
+    quality: int
+    read_at_us: int
+    monotonic_us: int
+    words: bytes = b""
+
+    @property
+    def value(self) -> Decimal | None:
+        """Return the value in `uom`, exactly."""
+        return None if self.count is None else Decimal(self.count).scaleb(self.exponent)
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """Something that happened at `at_us`: a link lost, a start, a clock step."""
+
+    device: str
+    kind: str
+    at_us: int
+    monotonic_us: int
+    body: dict[str, EventValue] = {}
+
+
+Record = Reading | Event
+
+
+def decimal_text(count: int | None, exponent: int) -> str | None:
+    """Return `count` x 10**`exponent` as a plain decimal string, None for no value."""
+    return None if count is None else f"{Decimal(count).scaleb(exponent):f}"
+
+
+def instant(at_us: int) -> datetime:
+    """Return the aware UTC datetime of `at_us` microseconds since the epoch, exactly."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def microseconds(at: datetime) -> int:
+    """Return microseconds since the epoch of an aware datetime, exactly."""
+    if at.tzinfo is None:
+        message = f"an instant needs a time zone: {at.isoformat()}"
+        raise ValueError(message)
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def words_to_bytes(words: tuple[int, ...]) -> bytes:
+    """Return 16-bit register words, high byte first, as they were on the wire."""
+    return b"".join(word.to_bytes(2, "big") for word in words)
+
+
+def words_to_hex(raw: bytes) -> str:
+    """Return raw register bytes as people write them: `4365 0000`."""
+    return raw.hex(" ", 2) if raw else ""

@@ -1,0 +1,226 @@
+"""The gateway's side of the delivery protocol, one lane, as a pure state machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Final
+
+FIRST_RESEND_S: Final = 5.0
+LAST_RESEND_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A batch on its way: when to send it again, and how often it was sent."""
+
+    resend_at_s: float
+    sent: int
+
+
+@dataclass(frozen=True)
+class SenderState:
+    """What the gateway knows of one lane: batches `first` .. `next` - 1 are in its journal."""
+
+    lane: int
+    epoch: int
+    first: int
+    next: int
+    acked: int
+    generation: int
+    credit: int = 1
+    connected: bool = False
+    held: frozenset[int] = frozenset()
+    flights: Mapping[int, Flight] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The broker took us; nothing on its way before is trusted."""
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The link to the broker is gone."""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """The journal holds batches up to `next` - 1."""
+
+    next: int
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """An ACK for this lane; `own_hash` is our hash of `through`, None if we no longer hold it."""
+
+    epoch: int
+    through: int
+    have: tuple[tuple[int, int], ...]
+    hash_through: bytes
+    own_hash: bytes | None
+    generation: int
+    credit: int
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """The cloud closed `epoch` for ever."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """The cloud put batch `seq` into quarantine; it need not be sent again."""
+
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed, or there may be room to send."""
+
+
+SenderEvent = Connected | Disconnected | Sealed | Acknowledged | Fenced | Poisoned | Tick
+
+
+@dataclass(frozen=True)
+class Send:
+    """Publish batch `seq` of the current epoch."""
+
+    seq: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """Every batch up to `through` is the cloud's; keep it for the grace period only."""
+
+    through: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """The cloud's watermark is `through` again: later batches count as not acknowledged."""
+
+    through: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class NewEpoch:
+    """Give everything retained new envelopes in a new epoch; ids and bytes stay."""
+
+    reason: str
+
+
+SenderEffect = Send | Release | Rewind | NewEpoch
+
+
+class AckFate(Enum):
+    """What an ACK means for a lane."""
+
+    IGNORE = auto()
+    AHEAD = auto()
+    REWIND = auto()
+    MOVE = auto()
+
+
+def step(
+    state: SenderState, event: SenderEvent, now_s: float, jitter: float = 0.0
+) -> tuple[SenderState, tuple[SenderEffect, ...]]:
+    """Return the next state and what to do; `jitter` in [0, 1) spreads the resends."""
+    match event:
+        case Connected():
+            return replace(state, connected=True, credit=1, held=frozenset(), flights={}), ()
+        case Disconnected():
+            return replace(state, connected=False, flights={}), ()
+        case Sealed(next=after):
+            return _fill(replace(state, next=after), now_s, jitter)
+        case Fenced(epoch=epoch):
+            if epoch != state.epoch:
+                return state, ()
+            return state, (NewEpoch("fenced"),)
+        case Poisoned(epoch=epoch, seq=seq):
+            if epoch != state.epoch or not state.first <= seq < state.next:
+                return state, ()
+            return _fill(_hold(state, {seq}), now_s, jitter)
+        case Acknowledged():
+            return _acknowledge(state, event, now_s, jitter)
+        case Tick():
+            return _fill(state, now_s, jitter)
+
+
+def judge(state: SenderState, ack: Acknowledged) -> AckFate:
+    """Say what an ACK means: a foreign epoch, an old generation or a twin's hash means nothing."""
+    if ack.epoch != state.epoch or ack.generation < state.generation:
+        return AckFate.IGNORE
+    if ack.through >= state.next:
+        return AckFate.AHEAD
+    if ack.through > 0 and ack.own_hash is not None and ack.own_hash != ack.hash_through:
+        return AckFate.IGNORE
+    if ack.through > 0 and ack.own_hash is None and ack.through >= state.first:
+        return AckFate.IGNORE
+    if ack.generation > state.generation or ack.through < state.acked:
+        return AckFate.REWIND
+    return AckFate.MOVE
+
+
+def _acknowledge(
+    state: SenderState, ack: Acknowledged, now_s: float, jitter: float
+) -> tuple[SenderState, tuple[SenderEffect, ...]]:
+    fate = judge(state, ack)
+    if fate is AckFate.IGNORE:
+        return state, ()
+    if fate is AckFate.AHEAD:
+        return state, (NewEpoch("the cloud is ahead of us"),)
+    through, generation = ack.through, ack.generation
+    if fate is AckFate.REWIND:
+        if through + 1 < state.first:
+            # the cloud asks for batches that grace has dropped: only a new epoch can go on
+            return state, (NewEpoch("the cloud asks for batches we no longer hold"),)
+        moved = replace(state, held=frozenset(), flights={})
+        effects: tuple[SenderEffect, ...] = (Rewind(through, generation),)
+    else:
+        moved = state
+        effects = (Release(through, generation),) if through > state.acked else ()
+    moved = replace(moved, acked=through, generation=generation, credit=max(1, ack.credit))
+    held = {seq for low, high in ack.have for seq in range(max(low, through + 1), high + 1)}
+    moved, sends = _fill(_hold(moved, held), now_s, jitter)
+    return moved, effects + sends
+
+
+def _hold(state: SenderState, more: set[int]) -> SenderState:
+    held = frozenset(seq for seq in state.held | more if state.acked < seq < state.next)
+    flights = {
+        seq: flight
+        for seq, flight in state.flights.items()
+        if seq > state.acked and seq not in held
+    }
+    return replace(state, held=held, flights=flights)
+
+
+def _fill(
+    state: SenderState, now_s: float, jitter: float
+) -> tuple[SenderState, tuple[SenderEffect, ...]]:
+    if not state.connected:
+        return state, ()
+    flights = dict(state.flights)
+    sends: list[SenderEffect] = []
+    for seq, flight in sorted(flights.items()):
+        if flight.resend_at_s <= now_s:
+            flights[seq] = Flight(now_s + _delay_s(flight.sent, jitter), flight.sent + 1)
+            sends.append(Send(seq))
+    seq = max(state.acked + 1, state.first)
+    while len(flights) < state.credit and seq < state.next:
+        if seq not in flights and seq not in state.held:
+            flights[seq] = Flight(now_s + _delay_s(0, jitter), 1)
+            sends.append(Send(seq))
+        seq += 1
+    return replace(state, flights=flights), tuple(sends)
+
+
+def _delay_s(sent: int, jitter: float) -> float:
+    return float(min(LAST_RESEND_S, FIRST_RESEND_S * 2.0**sent)) * (1.0 + 0.5 * jitter)

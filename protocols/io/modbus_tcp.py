@@ -1,0 +1,138 @@
+"""A Modbus TCP connection that asks one thing at a time and trusts only its exact answer."""
+
+import asyncio
+from functools import lru_cache
+
+from protocols.errors import DeviceError, LinkError, ProtocolError, WireError
+from protocols.modbus.frames import Request, match_tcp, request_pdu, tcp_frame, tcp_length
+
+
+class ModbusTcpLink:
+    """A link to one endpoint; opens on demand, closes whenever an answer is late or not its own."""
+
+    def __init__(self, host: str, port: int, *, timeout_s: float = 1.0) -> None:
+        self._host = host
+        self._port = port
+        self._timeout_s = timeout_s
+        self._turn = asyncio.Lock()
+        self._connection: _Connection | None = None
+        self._transaction_id = 0
+
+    async def transact(
+        self, unit_id: int, function: int, address: int, count: int
+    ) -> tuple[int, ...]:
+        """Words (or bits) of one read; LinkError, DeviceError or WireError."""
+        async with self._turn:
+            request, pdu = _prepared(unit_id, function, address, count)
+            connection = self._connection
+            if connection is None or connection.lost:
+                connection = self._connection = await self._open()
+            self._transaction_id = transaction_id = (self._transaction_id + 1) & 0xFFFF
+            frame = tcp_frame(transaction_id, unit_id, pdu)
+            try:
+                return await connection.ask(request, transaction_id, frame, self._timeout_s)
+            except DeviceError:
+                raise
+            except BaseException:
+                # Also when cancelled: a late answer must never meet the next question.
+                connection.drop()
+                raise
+
+    async def close(self) -> None:
+        """Close the connection; the next transact opens a new one."""
+        if self._connection is not None:
+            self._connection.drop()
+            self._connection = None
+
+    async def _open(self) -> "_Connection":
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                _, connection = await loop.create_connection(_Connection, self._host, self._port)
+        except (OSError, TimeoutError) as error:
+            reason = "timed out" if isinstance(error, TimeoutError) else error
+            message = f"{self._host}:{self._port}: no connection: {reason}"
+            raise LinkError(message) from error
+        return connection
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP connection with at most one question open."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[tuple[int, ...]] | None = None
+        self._request = Request(0, 3, 0)
+        self._transaction_id = 0
+        self._buffer = b""
+
+    async def ask(
+        self, request: Request, transaction_id: int, frame: bytes, timeout_s: float
+    ) -> tuple[int, ...]:
+        """The answer to one frame within timeout_s; LinkError, DeviceError or WireError."""
+        if self._transport is None or self.lost:
+            message = "the connection is gone"
+            raise LinkError(message)
+        self._request, self._transaction_id = request, transaction_id
+        answer: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
+        self._answer = answer
+        timer = self._loop.call_later(timeout_s, self._expire)
+        self._transport.write(frame)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            self._answer = None
+
+    def drop(self) -> None:
+        """Close at once, without waiting for anything."""
+        self.lost = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the open question that nobody will answer."""
+        self.lost = True
+        self._fail(LinkError(f"the connection was closed: {exc or 'by the other end'}"))
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a whole frame settles the open question, anything else closes."""
+        if self._buffer:
+            data = self._buffer + data
+        answer = self._answer
+        if answer is None or answer.done():
+            # Bytes nobody asked for: the next answer could be theirs.
+            self.drop()
+            return
+        try:
+            length = tcp_length(data)
+            if length is None or len(data) < length:
+                self._buffer = data
+                return
+            self._buffer = b""
+            answer.set_result(match_tcp(data, self._request, self._transaction_id))
+        except (DeviceError, WireError) as error:
+            answer.set_exception(error)
+
+    def _expire(self) -> None:
+        heard = f", only {len(self._buffer)} bytes" if self._buffer else ""
+        unit_id = self._request.unit_id
+        self._fail(LinkError(f"unit {unit_id} did not answer in time{heard}"))
+
+    def _fail(self, error: ProtocolError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+@lru_cache(maxsize=4096)
+def _prepared(unit_id: int, function: int, address: int, count: int) -> tuple[Request, bytes]:
+    # A gateway asks the same few hundred questions for ever.
+    request = Request(unit_id, function, address, count)
+    return request, request_pdu(request)

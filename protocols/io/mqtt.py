@@ -1,0 +1,58 @@
+"""Where the broker is and how to connect to it (aiomqtt)."""
+
+import ssl
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+
+PLAIN_PORT = 1883
+TLS_PORT = 8883
+KEEPALIVE_S = 30
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker: `mqtt://` in the clear, `mqtts://` with TLS and never without."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    tls: bool
+
+    @classmethod
+    def parse(cls, url: str) -> "Broker":
+        """Return the parts of a broker URL; ValueError says what is allowed."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            message = (
+                f"HUTONG_MQTT_URL: {parts.scheme}://{parts.hostname}: allowed are"
+                " mqtt://[USER:PASSWORD@]HOST[:PORT] and mqtts://..."
+            )
+            raise ValueError(message)
+        tls = parts.scheme == "mqtts"
+        return cls(
+            parts.hostname,
+            parts.port or (TLS_PORT if tls else PLAIN_PORT),
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+            tls,
+        )
+
+    def client(self, identifier: str | None = None, *, queue: int = 0) -> aiomqtt.Client:
+        """Return a client with a clean session: journal and database, not the broker, remember."""
+        return aiomqtt.Client(
+            self.host,
+            self.port,
+            username=self.username,
+            password=self.password,
+            identifier=identifier,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            keepalive=KEEPALIVE_S,
+            clean_session=True,
+            tls_context=ssl.create_default_context() if self.tls else None,
+            max_inflight_messages=1000,
+            max_queued_incoming_messages=queue or None,
+            timeout=10,
+        )
