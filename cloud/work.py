@@ -103,7 +103,9 @@ def _newest_reads_us(connection: Connection, project: str) -> list[int]:
         .join(installs, installs.c.meter_point_id == meter_points.c.id)
         .join(
             channels,
-            (channels.c.device_id == installs.c.device_id) & (channels.c.point == installs.c.point),
+            (channels.c.device_id == installs.c.device_id)
+            & (channels.c.point == installs.c.point)
+            & (channels.c.exponent == installs.c.exponent),
             isouter=True,
         )
         .join(latest, latest.c.channel_id == channels.c.id, isouter=True)

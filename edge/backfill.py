@@ -14,6 +14,7 @@ from protocols.delivery.records import Reading
 from protocols.errors import ProtocolError
 
 MARK: Final = "backfilled_through_us"
+UNTIL: Final = "backfill_until_us"
 GROUP: Final = 8
 
 Answer = Callable[[int, int, int, int], tuple[int, ...]]
@@ -30,8 +31,11 @@ def backfill(
 ) -> Iterator[float]:
     """Poll every period of [from, to) and yield the part done; goes on where it was killed.
 
-    The mark of how far it came is committed with the readings, so none is polled twice.
+    The mark of how far it came is committed with the readings, so none is polled twice; `to`
+    is remembered from the first time, because what follows it was read live.
     """
+    to_us = int(journal.mark(UNTIL) or to_us)
+    journal.append(LANE_READINGS, [], marks={UNTIL: str(to_us)})
     start_us = max(from_us, int(journal.mark(MARK) or from_us))
     schedule = Schedule(dict.fromkeys(meters, period_s))
     schedule.align(start_us)

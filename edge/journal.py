@@ -47,14 +47,21 @@ class Journal:
         self.boot_id = secrets.token_bytes(BOOT_ID_BYTES)
         self._counter = 0
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.OperationalError) as error:
+            message = f"{path}: cannot be opened: {error}"
+            raise JournalError(message) from error
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
             self._db.close()
             message = f"{path}: not usable as a journal: {error}"
             raise JournalError(message) from error
+        except JournalError:
+            self._db.close()
+            raise
 
     @property
     def install_id(self) -> str:
@@ -186,10 +193,17 @@ class Journal:
                 self._db.execute("DELETE FROM envelopes WHERE lane = ? AND seq = ?", (lane, seq))
                 self._db.execute("DELETE FROM batches WHERE id = ?", (identity,))
 
-    def rewind(self, lane: int, through: int, generation: int) -> None:
-        """Take a lower watermark from a cloud of a new generation."""
+    def rewind(self, lane: int, through: int, generation: int, now_us: int) -> None:
+        """Take the watermark of a cloud of a new generation, wherever it is."""
         with self._lock, self._transaction():
             self._set_watermark(lane, through, generation)
+            # the watermark may also have risen: grace begins for what is below it, and above
+            # it begins anew
+            self._db.execute(
+                "UPDATE batches SET acked_at_us = CASE WHEN e.seq <= ? THEN ifnull(acked_at_us, ?)"
+                " END FROM envelopes e WHERE e.batch = batches.id AND e.lane = ?",
+                (through, now_us, lane),
+            )
 
     def new_epoch(self, lane: int) -> None:
         """Give every retained batch a new envelope in a new epoch; ids and bytes stay."""
@@ -314,7 +328,13 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._db.execute("COMMIT")
+        finally:
+            # a full disk refuses the commit, or has rolled back by itself
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
 
 def _random_epoch() -> bytes:

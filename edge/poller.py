@@ -9,7 +9,7 @@ from devices.driver import Clock, Link, Sample
 from devices.modbus_meter import ModbusMeter
 from edge.recorder import Recorder
 from edge.schedule import Schedule
-from protocols.delivery.records import Event, Quality, Reading, words_to_bytes
+from protocols.delivery.records import MAX_COUNT, Event, Quality, Reading, words_to_bytes
 from protocols.errors import ProtocolError
 
 SILENT_AFTER = 3
@@ -24,14 +24,19 @@ _QUALITIES = {
 
 
 def to_reading(device: str, sample: Sample) -> Reading:
-    """Return a driver's sample as it travels; raw words only where the point is billed."""
+    """Return a driver's sample as it travels; raw words only where the point is billed.
+
+    A count that no 64-bit column holds is noise of the meter: no value, out of range.
+    """
+    fits = sample.count is None or abs(sample.count) <= MAX_COUNT
+    quality = _QUALITIES[sample.quality] if fits else Quality.OUT_OF_RANGE
     return Reading(
         device,
         sample.point,
         sample.uom,
         sample.exponent,
-        sample.count,
-        _QUALITIES[sample.quality].value,
+        sample.count if fits else None,
+        quality.value,
         sample.at_us,
         sample.monotonic_us,
         words_to_bytes(sample.words) if sample.billing else b"",

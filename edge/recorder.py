@@ -29,7 +29,7 @@ class Recorder:
         self._clock = SystemClock()
         self._readings: list[Reading] = []
         self._last_seal_us = 0
-        self._tail = False
+        self._tail = True  # an earlier run may have left its tail open
 
     def add(self, readings: Sequence[Reading]) -> None:
         """Take readings for the next commit."""
@@ -56,17 +56,23 @@ class Recorder:
         if not self._readings and not (sealing and self._tail):
             return
         taken, self._readings = self._readings, []
-        try:
-            await asyncio.to_thread(
+        commit = asyncio.create_task(
+            asyncio.to_thread(
                 self.journal.append,
                 LANE_READINGS,
                 taken,
                 seal_at_us=now_us if sealing else None,
             )
-        except BaseException:
-            self._readings = taken + self._readings
-            raise
-        self._tail = not sealing
+        )
+        try:
+            await asyncio.shield(commit)
+        finally:
+            # a thread cannot be cancelled: only what it failed to commit is still to be kept
+            await asyncio.wait({commit})
+            if commit.exception() is None:
+                self._tail = not sealing
+            else:
+                self._readings = taken + self._readings
         if sealing:
             self._last_seal_us = now_us
             self._sealed()

@@ -25,7 +25,12 @@ class Schedule:
 
     def due(self, now_us: int) -> list[str]:
         """Return the devices that are due, the most overdue first, and plan their next polls."""
-        due = [device for device, at_us in self._due_us.items() if at_us <= now_us]
+        due = [
+            device
+            for device, at_us in self._due_us.items()
+            # further off than a period: the wall clock was set back since it was planned
+            if at_us <= now_us or at_us > next_aligned_us(now_us, self.period_s[device])
+        ]
         due.sort(key=self._due_us.__getitem__)
         for device in due:
             self._due_us[device] = next_aligned_us(now_us, self.period_s[device])

@@ -65,7 +65,12 @@ class Uplink:
 
     async def _session(self, client: aiomqtt.Client) -> None:
         await client.subscribe(topics.down(self.journal.gateway, "ack"), qos=1)
-        for lane in LANES:
+        for lane, state in self._states.items():
+            # a session that broke during a new epoch left it on disk and not here
+            generation = state.generation
+            self._states[lane] = await asyncio.to_thread(
+                self._from_journal, lane, generation=generation
+            )
             self._step(lane, sender.Connected())
         self.connected.set()
         log.info("broker_connected", host=self.broker.host, port=self.broker.port)
@@ -103,7 +108,7 @@ class Uplink:
             for lane in LANES:
                 async with self._lock:
                     status = await asyncio.to_thread(self.journal.status, lane)
-                    sends = self._step(lane, sender.Sealed(status.next))
+                    sends = self._step(lane, sender.Sealed(status.next, status.first))
                 await self._act(client, lane, sends)
             try:
                 async with asyncio.timeout(TICK_S):
@@ -156,8 +161,9 @@ class Uplink:
                     now_us = self._clock.now_us()
                     await asyncio.to_thread(self.journal.release, lane, through, generation, now_us)
                 case sender.Rewind(through=through, generation=generation):
-                    log.warning("rewound", lane=lane, through=through, generation=generation)
-                    await asyncio.to_thread(self.journal.rewind, lane, through, generation)
+                    log.info("generation", lane=lane, through=through, generation=generation)
+                    now_us = self._clock.now_us()
+                    await asyncio.to_thread(self.journal.rewind, lane, through, generation, now_us)
                 case sender.NewEpoch(reason=reason):
                     log.warning("new_epoch", lane=lane, reason=reason)
                     await asyncio.to_thread(self.journal.new_epoch, lane)

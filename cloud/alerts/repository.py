@@ -155,7 +155,12 @@ def heard(connection: Connection) -> list[Heard]:
             devices.c.period_s,
             func.max(latest.c.read_at_us),
         )
-        .join(channels, channels.c.device_id == devices.c.id, isouter=True)
+        .join(
+            channels,
+            (channels.c.device_id == devices.c.id)
+            & (channels.c.gateway_id == devices.c.gateway_id),
+            isouter=True,
+        )
         .join(latest, latest.c.channel_id == channels.c.id, isouter=True)
         .group_by(devices.c.id, devices.c.project_id, devices.c.gateway_id, devices.c.period_s)
     )

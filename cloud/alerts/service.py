@@ -18,7 +18,7 @@ from cloud.alerts.rules import (
     night_flow,
 )
 from cloud.ingest import repository as ingest
-from cloud.sites.tables import channels, projects
+from cloud.sites.tables import channels, gateways, projects
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch
 from protocols.delivery.records import Quality, Reading, instant, microseconds
@@ -34,6 +34,7 @@ def consume_outbox(connection: Connection) -> int:
     watched = [rule for rule in repository.rules(connection) if rule.kind == "threshold"]
     points = {rule.point for rule in watched}
     remembered = repository.states(connection, "threshold:") if taken else {}
+    owners = {item.id: item.project_id for item in repository.gateways_heard(connection)}
     changed: dict[str, tuple[int | None, bool]] = {}
     for _, gateway, payload in taken:
         try:
@@ -44,6 +45,8 @@ def consume_outbox(connection: Connection) -> int:
             if columns.point not in points:
                 continue
             for rule in watched:
+                if rule.project_id != owners.get(gateway):
+                    continue
                 if rule.point == columns.point and rule.watches(columns.device):
                     readings = batch.readings(columns)
                     _watch(connection, rule, gateway, readings, remembered, changed)
@@ -54,9 +57,9 @@ def consume_outbox(connection: Connection) -> int:
 
 def watch_silence(connection: Connection, now_us: int) -> None:
     """Raise one alert for a silent gateway, or one for each device that is silent by itself."""
-    gateways = repository.gateways_heard(connection)
-    silent = {item.id for item in gateways if gateway_silent(item.last_seen_us, now_us)}
-    for item in gateways:
+    heard = repository.gateways_heard(connection)
+    silent = {item.id for item in heard if gateway_silent(item.last_seen_us, now_us)}
+    for item in heard:
         cause = Cause(item.project_id, "gateway_offline", "critical", f"gateway:{item.id}", item.id)
         if item.id in silent:
             detail = {"since_us": item.last_seen_us}
@@ -142,7 +145,11 @@ def _watch_night(connection: Connection, rule: Rule, now_us: int) -> None:
     )
     remembered = repository.states(connection, f"night:{rule.id}:")
     changed: dict[str, tuple[int | None, bool]] = {}
-    query = select(channels).where(channels.c.point == rule.point)
+    query = (
+        select(channels)
+        .join(gateways, gateways.c.id == channels.c.gateway_id)
+        .where(channels.c.point == rule.point, gateways.c.project_id == rule.project_id)
+    )
     for channel in connection.execute(query).all():
         key = f"night:{rule.id}:{channel.device_id}"
         judged_us, active = remembered.get(key, (None, False))

@@ -7,12 +7,14 @@ from sqlalchemy import Connection, delete, func, select, tuple_, update
 
 from cloud.database import upsert
 from cloud.ingest.tables import batches, envelopes, generations, lanes, outbox, quarantine
-from cloud.sites.tables import gateways
+from cloud.sites.tables import devices, gateways
 from protocols.delivery.envelope import Envelope
 from protocols.delivery.messages import Hello
 from protocols.delivery.receiver import Ahead, LaneState
 
 LaneKey = tuple[str, int, int]
+
+_SLICE = 500
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,29 @@ class Refused:
 
 
 def enrolled(connection: Connection, gateway_ids: Iterable[str]) -> set[str]:
-    """Return those gateways that the cloud knows."""
-    query = select(gateways.c.id).where(gateways.c.id.in_(set(gateway_ids)))
+    """Return those gateways that the cloud knows, locked: one worker at a time for each.
+
+    A lane's first row cannot be locked before it is there; its gateway's can.
+    """
+    query = (
+        select(gateways.c.id)
+        .where(gateways.c.id.in_(set(gateway_ids)))
+        .order_by(gateways.c.id)
+        .with_for_update(key_share=True)
+    )
     return set(connection.scalars(query))
+
+
+def owners(connection: Connection, device_ids: Iterable[str]) -> dict[str, str]:
+    """Return the gateway of each of these devices that is on file."""
+    wanted = sorted(set(device_ids))
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), _SLICE):
+        query = select(devices.c.id, devices.c.gateway_id).where(
+            devices.c.id.in_(wanted[start : start + _SLICE])
+        )
+        found |= {row.id: row.gateway_id for row in connection.execute(query)}
+    return found
 
 
 def lock_lanes(connection: Connection, keys: Iterable[LaneKey]) -> dict[LaneKey, LaneState]:

@@ -13,10 +13,17 @@ from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope, messages, receiver, topics
 from protocols.delivery.envelope import Envelope
 from protocols.delivery.receiver import Fate, Known, LaneState
-from protocols.delivery.records import Reading
+from protocols.delivery.records import MAX_COUNT, Quality, Reading
 from protocols.errors import WireError
 
 _YEAR_2000_US = 946_684_800_000_000
+_MAX_EXPONENT = 18
+_LONGEST = (
+    channels.c.device_id.type.length,
+    channels.c.point.type.length,
+    channels.c.uom.type.length,
+)
+_QUALITIES = frozenset(Quality)
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,24 @@ class _Group:
     places: dict[tuple[LaneKey, int], bytes]
     new: list[tuple[Envelope, bytes, int]] = field(default_factory=list)
     placed: list[Envelope] = field(default_factory=list)
-    readings: list[tuple[str, bytes, list[Reading]]] = field(default_factory=list)
+    readings: list[tuple[Envelope, list[Reading]]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     fences: dict[LaneKey, str] = field(default_factory=dict)
+
+
+def fits_columns(row: Reading) -> bool:
+    """Say whether the tables can hold a reading: names, numbers and a time after 2000."""
+    names = (row.device, row.point, row.uom)
+    return (
+        (row.count is None or abs(row.count) <= MAX_COUNT)
+        and _YEAR_2000_US <= row.read_at_us <= MAX_COUNT
+        and row.quality in _QUALITIES
+        and abs(row.exponent) <= _MAX_EXPONENT
+        and all(
+            name and len(name) <= longest and "\0" not in name
+            for name, longest in zip(names, _LONGEST, strict=True)
+        )
+    )
 
 
 def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> Outcome:
@@ -96,13 +118,16 @@ def _store(
     )
     for item in arrived:
         _take(group, item, outcome)
+    _screen(connection, group, outcome)
     repository.save_lanes(connection, group.states)
     for key, reason in group.fences.items():
         repository.note_fence(connection, key, reason)
     repository.store_envelopes(connection, group.placed, now_us)
     repository.store_batches(connection, group.new, now_us)
     repository.store_refused(connection, group.refused, now_us)
-    telemetry.store(connection, group.readings)
+    telemetry.store(
+        connection, [(item.gateway, item.batch_id, rows) for item, rows in group.readings]
+    )
     repository.note_seen(connection, {item.gateway for item in arrived}, now_us)
     generations = _greet(connection, group.states, hellos, now_us)
     for key in sorted(keys):
@@ -141,13 +166,25 @@ def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
         )
         group.new.append((item, digest, 0))
         return
-    good = [row for row in readings if _sensible(row)]
-    if len(good) < len(readings):
-        reason = f"{len(readings) - len(good)} readings with a time or count out of range"
-        group.refused.append(_refused(item, reason, item.payload))
     group.new.append((item, digest, len(readings) + len(payload.events)))
-    group.readings.append((item.gateway, item.batch_id, good))
-    outcome.readings += len(good)
+    group.readings.append((item, readings))
+
+
+def _screen(connection: Connection, group: _Group, outcome: Outcome) -> None:
+    # a reading that no column holds or of another gateway's device is kept apart, never stored
+    named = {row.device for _, rows in group.readings for row in rows if fits_columns(row)}
+    owners = repository.owners(connection, named)
+    for index, (item, rows) in enumerate(group.readings):
+        good = [
+            row
+            for row in rows
+            if fits_columns(row) and owners.get(row.device, item.gateway) == item.gateway
+        ]
+        if len(good) < len(rows):
+            reason = f"{len(rows) - len(good)} readings out of range or of a foreign device"
+            group.refused.append(_refused(item, reason, item.payload))
+        group.readings[index] = (item, good)
+        outcome.readings += len(good)
 
 
 def _greet(
@@ -189,12 +226,6 @@ def _answer(group: _Group, key: LaneKey, generation: int, now_us: int) -> messag
 
 def _refused(item: Envelope, reason: str, body: bytes) -> Refused:
     return Refused(item.gateway, item.lane, item.batch_id, reason, body)
-
-
-def _sensible(row: Reading) -> bool:
-    # what a signed 64-bit column can hold
-    fits = row.count is None or abs(row.count) < 1 << 62
-    return fits and _YEAR_2000_US <= row.read_at_us < 1 << 62 and bool(row.device)
 
 
 def _key(item: Envelope) -> LaneKey:

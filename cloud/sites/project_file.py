@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from cloud.billing.documents import StrictModel
 
@@ -13,7 +13,12 @@ Number = Annotated[str, StringConstraints(pattern=r"^\d{1,12}(\.\d{1,8})?$")]
 Count = Annotated[int, Field(ge=0)]
 
 
-class Project(StrictModel):
+class _Part(StrictModel):
+    # numbers and dates come as the text that stands in the file
+    model_config = ConfigDict(strict=False)
+
+
+class Project(_Part):
     """The site itself; its time zone shapes billing days."""
 
     id: Id
@@ -22,14 +27,14 @@ class Project(StrictModel):
     time_zone: Label
 
 
-class GatewayEntry(StrictModel):
+class GatewayEntry(_Part):
     """A gateway that may deliver for this project."""
 
     id: Id
     name: Label
 
 
-class BuildingEntry(StrictModel):
+class BuildingEntry(_Part):
     """A building, in the order in which pages show it."""
 
     id: Id
@@ -37,7 +42,7 @@ class BuildingEntry(StrictModel):
     name_en: Label
 
 
-class PremiseEntry(StrictModel):
+class PremiseEntry(_Part):
     """A premise 房屋 and who answers for its bills."""
 
     id: Id
@@ -51,7 +56,7 @@ class PremiseEntry(StrictModel):
     phone: str = ""
 
 
-class MeterEntry(StrictModel):
+class MeterEntry(_Part):
     """A meter point 计量点, the meter that hangs there now, and its opening register."""
 
     id: Id
@@ -79,7 +84,7 @@ class MeterEntry(StrictModel):
     used_before: Number = "0"
 
 
-class PoolEntry(StrictModel):
+class PoolEntry(_Part):
     """A pool 公摊: off until a resolution and a cap are on file."""
 
     id: Id
@@ -94,7 +99,7 @@ class PoolEntry(StrictModel):
     cap_percent: Number | None = None
 
 
-class InvoiceEntry(StrictModel):
+class InvoiceEntry(_Part):
     """A supplier's invoice for a master meter, in yuan; it prices what hangs behind it."""
 
     master: Id
@@ -103,7 +108,7 @@ class InvoiceEntry(StrictModel):
     amount: Number
 
 
-class RuleEntry(StrictModel):
+class RuleEntry(_Part):
     """An alert rule; thresholds are in the point's uom."""
 
     id: Id
@@ -118,7 +123,7 @@ class RuleEntry(StrictModel):
     duration_s: Count = 0
 
 
-class UserEntry(StrictModel):
+class UserEntry(_Part):
     """Somebody who may log in; the password is drawn at import and printed once."""
 
     username: Id
@@ -127,7 +132,7 @@ class UserEntry(StrictModel):
     premise: Id | None = None
 
 
-class ProjectFile(StrictModel):
+class ProjectFile(_Part):
     """A whole project file."""
 
     project: Project

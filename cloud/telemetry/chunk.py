@@ -8,6 +8,7 @@ import msgspec
 from protocols.delivery.records import Quality
 
 HOUR_US: Final = 3_600_000_000
+_NO_COUNT: Final = -(1 << 63)  # below every count
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -49,11 +50,17 @@ def hour_of(read_at_us: int) -> int:
 
 
 def merge(before: Sequence[Row], more: Iterable[Row]) -> list[Row]:
-    """Return rows in order of time; a reading that is there already is not doubled."""
-    seen = {(row.read_at_us, row.count, row.quality): row for row in before}
-    for row in more:
-        seen.setdefault((row.read_at_us, row.count, row.quality), row)
-    return sorted(seen.values(), key=lambda row: row.read_at_us)
+    """Return rows in order of time, the same in whatever order they came.
+
+    A reading that is there already is not doubled; the lowest batch id that holds it stays.
+    """
+    seen: dict[tuple[int, int, int], Row] = {}
+    for row in (*before, *more):
+        key = (row.read_at_us, _NO_COUNT if row.count is None else row.count, row.quality)
+        held = seen.get(key)
+        if held is None or row.batch_id < held.batch_id:
+            seen[key] = row
+    return [seen[key] for key in sorted(seen)]
 
 
 def encode(rows: Sequence[Row]) -> Chunk:

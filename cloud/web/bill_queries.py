@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
@@ -112,6 +112,7 @@ class Statement:
     """A public sheet 公示表: how a pool came about, and every share of it."""
 
     pool_id: str
+    period: str
     name: str
     name_en: str
     kind: str
@@ -255,6 +256,7 @@ def statements_of(
         found.append(
             Statement(
                 row.pool_id,
+                row.period,
                 row.name,
                 row.name_en,
                 row.kind,
@@ -327,7 +329,7 @@ def _matches(project_id: str, wanted: BillFilter) -> list[ColumnElement[bool]]:
     return matches
 
 
-def _joined(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+def _joined(query: Select[Any]) -> Select[Any]:
     return (
         query.select_from(bills)
         .join(premises, premises.c.id == bills.c.premise_id)
@@ -335,7 +337,7 @@ def _joined(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
     )
 
 
-def _rows() -> Select[tuple[object, ...]]:
+def _rows() -> Select[Any]:
     return _joined(
         select(
             bills,
@@ -346,7 +348,7 @@ def _rows() -> Select[tuple[object, ...]]:
     )
 
 
-def _bill(row: Row[tuple[object, ...]]) -> BillRow:
+def _bill(row: Row[Any]) -> BillRow:
     return BillRow(
         row.id,
         row.premise_id,

@@ -1,25 +1,23 @@
 """The route of every page: what goes wrong becomes a page too, or leads to the login."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Final
 from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from cloud.errors import NotFoundError
+from cloud.problems import api_problem
 from cloud.web.i18n import N_
 from cloud.web.rendering import page
 from cloud.web.visit import guest_of
 
 _LOG = structlog.get_logger(__name__)
-_API: Final = ("/api/", "/healthz", "/readyz", "/metrics", "/static/")
-
 _MESSAGES: Final = {
     400: (N_("That request makes no sense"), N_("Go back and check what was entered.")),
     403: (N_("Not for your role"), N_("Ask the project manager if you need this page.")),
@@ -34,7 +32,7 @@ _MESSAGES: Final = {
 class PageRoute(APIRoute):
     """A route whose errors are pages in the reader's language."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """Return the handler with every error turned into a page."""
         handle = super().get_route_handler()
 
@@ -63,16 +61,9 @@ def refusal(request: Request, status: int) -> Response:
     return page(guest, "error.html", status=status, code=status, title=title, advice=advice)
 
 
-def install_not_found(app: FastAPI) -> None:
-    """Show the page for addresses that no route knows, except under the program's own paths."""
+def install_error_pages(app: FastAPI) -> None:
+    """Answer what no route of the pages caught: a problem under /api, a page elsewhere."""
 
-    async def not_found(request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
-        if not request.url.path.startswith(_API):
-            return refusal(request, 404)
-        own = request.app.exception_handlers.get(HTTPException, http_exception_handler)
-        response: Response = await own(request, error)
-        return response
-
-    app.add_exception_handler(404, not_found)
+    @app.exception_handler(HTTPException)
+    def refused(request: Request, error: HTTPException) -> Response:
+        return api_problem(request, error) or refusal(request, error.status_code)

@@ -215,7 +215,12 @@ def _open_alerts(connection: Connection, project_id: str) -> defaultdict[str, se
 
 def _main_values(connection: Connection, project_id: str) -> dict[str, tuple[Decimal | None, str]]:
     query = (
-        select(channels.c.device_id, latest.c.count, channels.c.exponent, channels.c.uom)
+        select(
+            channels.c.device_id,
+            latest.c.count.label("counts"),
+            channels.c.exponent,
+            channels.c.uom,
+        )
         .join(latest, latest.c.channel_id == channels.c.id)
         .join(devices, devices.c.id == channels.c.device_id)
         .where(devices.c.project_id == project_id, channels.c.point.in_(MAIN_POINTS))
@@ -224,7 +229,7 @@ def _main_values(connection: Connection, project_id: str) -> dict[str, tuple[Dec
     # a device that moved to another gateway has two channels: the newer row wins
     return {
         row.device_id: (
-            shown_value(row.count, row.exponent, row.uom),
+            shown_value(row.counts, row.exponent, row.uom),
             shown_uom(row.uom),
         )
         for row in connection.execute(query)

@@ -13,14 +13,10 @@ from devices.simulated.clock import SimClock
 from devices.simulated.faults import parse_fault
 from devices.simulated.load import Era, Load
 from devices.simulated.replay import ReplayLoad, read_recording
-from devices.simulated.rtu_server import RtuServer
-from devices.simulated.site import Site, SiteFile, SiteRtuBus, SiteTcpBus, build_site, load_site
-from devices.simulated.tcp_server import TcpServer
+from devices.simulated.servers import endpoints, servers_of
+from devices.simulated.site import Site, build_site, load_site
 from protocols.errors import ConfigError, HutongError
-from protocols.modbus.wire import Wire
 
-# A real meter thinks about this long before it answers.
-TURNAROUND_S = 0.01
 BAD_CONFIG = 2
 
 app = typer.Typer(
@@ -76,27 +72,25 @@ def run(
         raise typer.Exit(1) from error
 
 
-def servers_of(
-    built: Site, clock: SimClock, *, tcp_port: int | None = None, pty: Path | None = None
-) -> dict[str, TcpServer | RtuServer]:
-    """A server per bus id, not yet started; port and pty replace those of the first such bus."""
-    servers: dict[str, TcpServer | RtuServer] = {}
-    for bus in built.file.buses:
-        meters = built.on_bus(bus.id)
-        if isinstance(bus, SiteTcpBus):
-            port, tcp_port = (bus.port if tcp_port is None else tcp_port), None
-            servers[bus.id] = TcpServer(meters, clock, host=bus.host, port=port)
-        else:
-            path, pty = pty or Path(bus.path), None
-            servers[bus.id] = RtuServer(meters, clock, path=path, wire=wire_of(bus))
-    return servers
+@app.command()
+def demo(
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="where the pages are")] = 8000,
+    folder: Annotated[Path, typer.Option(help="what is kept between two starts")] = Path(".demo"),
+    reset: Annotated[bool, typer.Option("--reset", help="forget it and start afresh")] = False,
+) -> None:
+    """Start the simulated estate, a gateway, a broker and the cloud until Ctrl-C."""
+    # the demo's HTTP client is not needed to serve a site
+    from devices.simulated.demo import Demo, DemoError  # noqa: PLC0415
+    from devices.simulated.demo import reset as forget  # noqa: PLC0415
 
-
-def wire_of(bus: SiteRtuBus) -> Wire:
-    """The wire of a serial bus of a site file."""
-    return Wire(
-        baud=bus.baud, parity=bus.parity, stop_bits=bus.stop_bits, turnaround_s=TURNAROUND_S
-    )
+    try:
+        if reset:
+            forget(folder)
+        asyncio.run(Demo(folder, port).run())
+    except DemoError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(1) from error
 
 
 def main() -> None:
@@ -112,33 +106,23 @@ async def _serve(built: Site, clock: SimClock, *, tcp_port: int | None, pty: Pat
     try:
         for server in servers.values():
             await server.start()
-        sys.stdout.write(json.dumps(_ready(built.file, clock, servers)) + "\n")
+        ready = {
+            "ready": True,
+            "site": built.file.site,
+            "meters": len(built.file.meters),
+            "endpoints": endpoints(servers),
+            "clock": {
+                "speed": clock.speed,
+                "anchor_us": clock.anchor_us,
+                "origin_us": clock.origin_us,
+            },
+        }
+        sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         await stop.wait()
     finally:
         for server in servers.values():
             await server.close()
-
-
-def _ready(
-    file: SiteFile, clock: SimClock, servers: dict[str, TcpServer | RtuServer]
-) -> dict[str, object]:
-    return {
-        "ready": True,
-        "site": file.site,
-        "meters": len(file.meters),
-        "endpoints": {
-            bus_id: {"kind": "modbus-tcp", "host": server.host, "port": server.port}
-            if isinstance(server, TcpServer)
-            else {"kind": "modbus-rtu", "port": str(server.path)}
-            for bus_id, server in servers.items()
-        },
-        "clock": {
-            "speed": clock.speed,
-            "anchor_us": clock.anchor_us,
-            "origin_us": clock.origin_us,
-        },
-    }
 
 
 def _replays(options: list[str] | tuple[()], era: Era) -> dict[str, Load]:

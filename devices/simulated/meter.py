@@ -74,13 +74,14 @@ class SimulatedMeter:
     def words(self, function: int, address: int, count: int, at_us: int) -> tuple[int, ...]:
         """Register words at an instant; DeviceError if it refuses, LinkError if it is mute."""
         key = (function, address, count)
+        active = [fault for fault in self.faults if fault.at(at_us)] if self.faults else ()
+        for fault in active:
+            at_us = self._suffer(fault, at_us)
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = self._look(function, address, count)
-        if self.faults:
-            at_us, zero = self._suffer(key, at_us)
-            if zero:
-                return (0,) * count
+        if any(fault.kind == "zero-once" and self._zero(fault, key) for fault in active):
+            return (0,) * count
         if view.only is not None:
             return view.only.read(at_us)
         words = [0] * view.count
@@ -134,20 +135,12 @@ class SimulatedMeter:
         only = first if (first.start, first.end) == (address, end) else None
         return _View(count, parts, only)
 
-    def _suffer(self, key: tuple[int, int, int], at_us: int) -> tuple[int, bool]:
-        zero = False
-        for fault in self.faults:
-            if not fault.at(at_us):
-                continue
-            if fault.kind == "offline":
-                raise DeviceError(f"{self.device} is offline", code=GATEWAY_NO_ANSWER)
-            if fault.kind == "silent":
-                raise LinkError(f"{self.device} is silent")
-            if fault.kind == "stuck":
-                at_us = fault.from_us
-            else:
-                zero = zero or self._zero(fault, key)
-        return at_us, zero
+    def _suffer(self, fault: Fault, at_us: int) -> int:
+        if fault.kind == "offline":
+            raise DeviceError(f"{self.device} is offline", code=GATEWAY_NO_ANSWER)
+        if fault.kind == "silent":
+            raise LinkError(f"{self.device} is silent")
+        return fault.from_us if fault.kind == "stuck" else at_us
 
     def _zero(self, fault: Fault, key: tuple[int, int, int]) -> bool:
         # One poll is every block once: when a block comes again, the next poll has begun.

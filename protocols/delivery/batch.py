@@ -64,6 +64,9 @@ def encode(records: Sequence[Record], seed: bytes) -> bytes:
         groups.setdefault((key, len(record.words)), []).append(record)
     series = [_columns(key, width, rows) for (key, width), rows in groups.items()]
     raw = msgspec.msgpack.encode(Payload(VERSION, seed, series, events))
+    if len(raw) > MAX_DECODED_BYTES:
+        message = f"{len(raw)} bytes before compression; allowed: up to {MAX_DECODED_BYTES}"
+        raise BatchTooLargeError(message)
     payload = zstandard.ZstdCompressor(level=3).compress(raw)
     if len(payload) > MAX_BYTES:
         message = f"{len(payload)} bytes in a batch; allowed: up to {MAX_BYTES}"
@@ -73,16 +76,27 @@ def encode(records: Sequence[Record], seed: bytes) -> bytes:
 
 def decode(payload: bytes) -> Payload:
     """Return the payload of a sealed batch; WireError if its bytes are nonsense."""
+    if len(payload) > MAX_BYTES:
+        message = f"a batch of {len(payload)} bytes; allowed: up to {MAX_BYTES}"
+        raise WireError(message)
     try:
+        # a frame that names its size is decompressed whole, whatever max_output_size says
+        if zstandard.frame_content_size(payload) > MAX_DECODED_BYTES:
+            message = f"a batch of {len(payload)} bytes unpacks to over {MAX_DECODED_BYTES}"
+            raise WireError(message)
         raw = zstandard.ZstdDecompressor().decompress(
             payload, max_output_size=MAX_DECODED_BYTES, allow_extra_data=False
         )
         decoded = msgspec.msgpack.decode(raw, type=Payload)
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"a batch of {len(payload)} bytes cannot be decoded: {error}"
         raise WireError(message) from error
     if decoded.version != VERSION:
         message = f"batch version {decoded.version}; known: {VERSION}"
+        raise WireError(message)
+    rows = len(decoded.events) + sum(len(columns.read_at_deltas) for columns in decoded.series)
+    if rows > MAX_RECORDS:
+        message = f"{rows} records in a batch; allowed: up to {MAX_RECORDS}"
         raise WireError(message)
     return decoded
 

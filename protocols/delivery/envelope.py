@@ -10,6 +10,9 @@ from protocols.errors import WireError
 VERSION: Final = 1
 GENESIS: Final = bytes(32)
 BOOT_ID_BYTES: Final = 12
+BATCH_ID_BYTES: Final = BOOT_ID_BYTES + 4
+MAX_SEQ: Final = (1 << 62) - 1
+_HASH_BYTES: Final = 32
 LANE_EVENTS: Final = 0
 LANE_READINGS: Final = 1
 LANES: Final = (LANE_EVENTS, LANE_READINGS)
@@ -67,14 +70,18 @@ def unpack(message: bytes) -> Envelope:
     """Return a checked envelope; WireError if the bytes are nonsense or the hash is not theirs."""
     try:
         envelope = msgspec.msgpack.decode(message, type=Envelope)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = f"{len(message)} bytes are no envelope: {error}"
         raise WireError(text) from error
     if envelope.version != VERSION:
         text = f"envelope version {envelope.version}; known: {VERSION}"
         raise WireError(text)
-    if envelope.lane not in LANES or envelope.seq < 1:
-        text = f"{envelope}: lane must be one of {LANES} and seq at least 1"
+    if envelope.lane not in LANES or not 1 <= envelope.seq <= MAX_SEQ:
+        text = f"{envelope}: lane must be one of {LANES} and seq 1 to {MAX_SEQ}"
+        raise WireError(text)
+    hashes = (envelope.prev_hash, envelope.root, envelope.hash)
+    if len(envelope.batch_id) != BATCH_ID_BYTES or {len(item) for item in hashes} != {_HASH_BYTES}:
+        text = f"{envelope}: a batch id has {BATCH_ID_BYTES} bytes and a hash {_HASH_BYTES}"
         raise WireError(text)
     if not 0 < envelope.epoch < 1 << 64:
         text = f"{envelope}: epoch must be a 64-bit number above 0"

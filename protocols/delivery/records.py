@@ -9,6 +9,9 @@ import msgspec
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+# the difference of two counts still fits 64 bits
+MAX_COUNT: Final = (1 << 62) - 1
+
 EventValue = str | int | None
 
 

@@ -45,9 +45,10 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Sealed:
-    """The journal holds batches up to `next` - 1."""
+    """The journal holds batches `first` .. `next` - 1."""
 
     next: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ def step(
             return replace(state, connected=True, credit=1, held=frozenset(), flights={}), ()
         case Disconnected():
             return replace(state, connected=False, flights={}), ()
-        case Sealed(next=after):
-            return _fill(replace(state, next=after), now_s, jitter)
+        case Sealed(next=after, first=first):
+            return _fill(replace(state, next=after, first=max(first, state.first)), now_s, jitter)
         case Fenced(epoch=epoch):
             if epoch != state.epoch:
                 return state, ()
@@ -187,7 +188,11 @@ def _acknowledge(
         moved = state
         effects = (Release(through, generation),) if through > state.acked else ()
     moved = replace(moved, acked=through, generation=generation, credit=max(1, ack.credit))
-    held = {seq for low, high in ack.have for seq in range(max(low, through + 1), high + 1)}
+    held = {
+        seq
+        for low, high in ack.have
+        for seq in range(max(low, through + 1), min(high + 1, moved.next))
+    }
     moved, sends = _fill(_hold(moved, held), now_s, jitter)
     return moved, effects + sends
 

@@ -42,7 +42,7 @@ class ModbusRtuLink:
             request = Request(unit_id, function, address, count)
             frame = rtu_frame(unit_id, request_pdu(request))
             fd = self._open() if self._fd is None else self._fd
-            await self._silence()
+            await self._silence(fd)
             self._buffer.clear()
             self._request = request
             self._unsettled = True
@@ -80,14 +80,21 @@ class ModbusRtuLink:
                 self._quiet.cancel()
             self._answer = None
 
-    async def _silence(self) -> None:
+    async def _silence(self, fd: int) -> None:
         """Wait for t3.5 on the wire; after a failure, for longer, so that a late answer is gone."""
         silence_s = self._wire.silence_s
         if self._unsettled:
             silence_s = self._quiet_s
             self._heard_at = max(self._heard_at, time.monotonic())
-        while time.monotonic() < (quiet_at := self._heard_at + silence_s):
-            await sleep_until(quiet_at)
+        while True:
+            await sleep_until(self._heard_at + silence_s)
+            if self._fd != fd:
+                message = f"{self._path}: the line hung up"
+                raise LinkError(message)
+            # Bytes may lie there that the event loop, held up elsewhere, has not told of yet.
+            self._on_bytes()
+            if time.monotonic() >= self._heard_at + silence_s:
+                return
 
     def _open(self) -> int:
         try:

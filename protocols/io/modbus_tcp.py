@@ -1,10 +1,31 @@
 """A Modbus TCP connection that asks one thing at a time and trusts only its exact answer."""
 
 import asyncio
+import struct
+from dataclasses import dataclass
 from functools import lru_cache
 
 from protocols.errors import DeviceError, LinkError, ProtocolError, WireError
-from protocols.modbus.frames import Request, match_tcp, request_pdu, tcp_frame, tcp_length
+from protocols.modbus.frames import (
+    READ_REGISTERS,
+    Request,
+    match_tcp,
+    request_pdu,
+    tcp_answer,
+    tcp_frame,
+    tcp_length,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A request, its frame without the transaction id, and what its right answer looks like."""
+
+    request: Request
+    frame: bytes
+    head: bytes
+    words: struct.Struct
+    length: int
 
 
 class ModbusTcpLink:
@@ -23,14 +44,13 @@ class ModbusTcpLink:
     ) -> tuple[int, ...]:
         """Words (or bits) of one read; LinkError, DeviceError or WireError."""
         async with self._turn:
-            request, pdu = _prepared(unit_id, function, address, count)
+            question = _prepared(unit_id, function, address, count)
             connection = self._connection
             if connection is None or connection.lost:
                 connection = self._connection = await self._open()
             self._transaction_id = transaction_id = (self._transaction_id + 1) & 0xFFFF
-            frame = tcp_frame(transaction_id, unit_id, pdu)
             try:
-                return await connection.ask(request, transaction_id, frame, self._timeout_s)
+                return await connection.ask(question, transaction_id, self._timeout_s)
             except DeviceError:
                 raise
             except BaseException:
@@ -64,31 +84,36 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, ...]] | None = None
-        self._request = Request(0, 3, 0)
+        self._question = _prepared(0, 3, 0, 1)
         self._transaction_id = 0
         self._buffer = b""
+        self._deadline_s = 0.0
+        self._watch: asyncio.TimerHandle | None = None
 
     async def ask(
-        self, request: Request, transaction_id: int, frame: bytes, timeout_s: float
+        self, question: _Question, transaction_id: int, timeout_s: float
     ) -> tuple[int, ...]:
-        """The answer to one frame within timeout_s; LinkError, DeviceError or WireError."""
+        """The answer to one question within timeout_s; LinkError, DeviceError or WireError."""
         if self._transport is None or self.lost:
             message = "the connection is gone"
             raise LinkError(message)
-        self._request, self._transaction_id = request, transaction_id
+        self._question, self._transaction_id = question, transaction_id
         answer: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._answer = answer
-        timer = self._loop.call_later(timeout_s, self._expire)
-        self._transport.write(frame)
+        self._deadline_s = self._loop.time() + timeout_s
+        if self._watch is None:
+            self._watch = self._loop.call_at(self._deadline_s, self._expire)
+        self._transport.write(transaction_id.to_bytes(2, "big") + question.frame)
         try:
             return await answer
         finally:
-            timer.cancel()
             self._answer = None
 
     def drop(self) -> None:
         """Close at once, without waiting for anything."""
         self.lost = True
+        if self._watch is not None:
+            self._watch.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -111,19 +136,35 @@ class _Connection(asyncio.Protocol):
             # Bytes nobody asked for: the next answer could be theirs.
             self.drop()
             return
+        question = self._question
+        if (
+            len(data) == question.length
+            and data[2:_WORDS_AT] == question.head
+            and data[0] << 8 | data[1] == self._transaction_id
+        ):
+            self._buffer = b""
+            answer.set_result(question.words.unpack_from(data, _WORDS_AT))
+            return
         try:
             length = tcp_length(data)
             if length is None or len(data) < length:
                 self._buffer = data
                 return
             self._buffer = b""
-            answer.set_result(match_tcp(data, self._request, self._transaction_id))
+            answer.set_result(match_tcp(data, question.request, self._transaction_id))
         except (DeviceError, WireError) as error:
             answer.set_exception(error)
 
     def _expire(self) -> None:
+        # One timer looks after many questions: starting one for each costs more than the question.
+        self._watch = None
+        if self._answer is None:
+            return
+        if self._loop.time() < self._deadline_s:
+            self._watch = self._loop.call_at(self._deadline_s, self._expire)
+            return
         heard = f", only {len(self._buffer)} bytes" if self._buffer else ""
-        unit_id = self._request.unit_id
+        unit_id = self._question.request.unit_id
         self._fail(LinkError(f"unit {unit_id} did not answer in time{heard}"))
 
     def _fail(self, error: ProtocolError) -> None:
@@ -132,7 +173,15 @@ class _Connection(asyncio.Protocol):
 
 
 @lru_cache(maxsize=4096)
-def _prepared(unit_id: int, function: int, address: int, count: int) -> tuple[Request, bytes]:
+def _prepared(unit_id: int, function: int, address: int, count: int) -> _Question:
     # A gateway asks the same few hundred questions for ever.
     request = Request(unit_id, function, address, count)
-    return request, request_pdu(request)
+    frame = tcp_frame(0, unit_id, request_pdu(request))[2:]
+    if function not in READ_REGISTERS:
+        return _Question(request, frame, b"", struct.Struct(""), 0)
+    head, words = tcp_answer(request)
+    return _Question(request, frame, head, words, _WORDS_AT + words.size)
+
+
+# MBAP header, function and byte count come before the words.
+_WORDS_AT = 9

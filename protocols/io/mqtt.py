@@ -25,6 +25,11 @@ class Broker:
     def parse(cls, url: str) -> "Broker":
         """Return the parts of a broker URL; ValueError says what is allowed."""
         parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            message = f"HUTONG_MQTT_URL: the port of {parts.hostname}: {error}"
+            raise ValueError(message) from error
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             message = (
                 f"HUTONG_MQTT_URL: {parts.scheme}://{parts.hostname}: allowed are"
@@ -34,7 +39,7 @@ class Broker:
         tls = parts.scheme == "mqtts"
         return cls(
             parts.hostname,
-            parts.port or (TLS_PORT if tls else PLAIN_PORT),
+            port or (TLS_PORT if tls else PLAIN_PORT),
             unquote(parts.username) if parts.username else None,
             unquote(parts.password) if parts.password else None,
             tls,

@@ -86,6 +86,13 @@ def match_tcp(frame: bytes | bytearray, request: Request, transaction_id: int) -
     return match_pdu(bytes(frame[7:]), request)
 
 
+def tcp_answer(request: Request) -> tuple[bytes, struct.Struct]:
+    """Bytes 2..9 of the only right answer to a read of registers, and the layout of its words."""
+    size = 2 * request.count
+    head = _MBAP.pack(0, 0, 3 + size, request.unit_id)[2:] + bytes((request.function, size))
+    return head, struct.Struct(f">{request.count}H")
+
+
 def match_rtu(frame: bytes | bytearray, request: Request) -> tuple[int, ...]:
     """Values in one whole RTU frame; DeviceError if refused, WireError if no answer to this."""
     if len(frame) < _SHORTEST_RTU:

@@ -131,6 +131,14 @@ def test_zero_once_lasts_one_poll() -> None:
     assert register("e-1-101", START_US + 180_000_000, site) >= normal
 
 
+def test_a_block_first_read_after_the_zero_poll_is_right() -> None:
+    meter = with_fault("e-1-101=zero-once").meters["e-1-101"]
+    plain = PLAIN.meters["e-1-101"].words(4, 0, 2, START_US)
+    assert meter.words(4, 0x48, 2, START_US) == (0, 0)
+    assert meter.words(4, 0x48, 2, START_US) != (0, 0)
+    assert meter.words(4, 0, 2, START_US) == plain != (0, 0)
+
+
 def test_stuck_for_a_time() -> None:
     site = with_fault("e-1-101=stuck@3600,7200")
     at_us = START_US + 3_600_000_000
@@ -153,7 +161,7 @@ def test_offline_and_silent() -> None:
     "text", ["e-1-101", "e-1-101=broken", "=silent", "a=stuck@noon", "a=stuck@1,x"]
 )
 def test_a_fault_that_is_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="--fault: .*allowed"):
+    with pytest.raises(ConfigError, match=r"--fault: .*allowed"):
         parse_fault(text, launch_us=0)
 
 

@@ -1,0 +1,110 @@
+"""One bill as its page shows it: line items with their evidence, tiers and tariff."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from cloud.billing.documents import DocumentError, parse_yaml
+from cloud.billing.evidence import BillEvidence, ItemEvidence, PartEvidence
+from cloud.web.bill_queries import LineItem
+
+_TIER: Final = re.compile(r"\.tier(\d+)")
+
+
+@dataclass(frozen=True)
+class OpenItem:
+    """A printed row and what it stands on."""
+
+    item: LineItem
+    evidence: ItemEvidence | None
+    tier: int | None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A tier's part of the quantity on a bar of 1000 units."""
+
+    tier: int
+    quantity: Decimal
+    start: int
+    width: int
+
+
+@dataclass(frozen=True)
+class OpenBill:
+    """All rows, the tiers they fill, and the meters they stand on, each once."""
+
+    rows: tuple[OpenItem, ...]
+    tiers: tuple[Slice, ...]
+    parts: tuple[PartEvidence, ...]
+
+
+@dataclass(frozen=True)
+class TariffFace:
+    """What a reader wants to know of a tariff before its text."""
+
+    id: str
+    version: str
+    name: str
+    name_en: str
+    source: str
+    verified: bool
+    text: str
+
+
+def open_items(items: Sequence[LineItem], evidence: BillEvidence) -> OpenBill:
+    """Return a bill's rows with their evidence."""
+    by_position = {found.position: found for found in evidence.items}
+    rows = tuple(OpenItem(item, by_position.get(item.position), _tier(item.code)) for item in items)
+    parts: list[PartEvidence] = []
+    for row in rows:
+        if row.evidence is not None and row.evidence.statement is None:
+            parts += [part for part in row.evidence.parts if part not in parts]
+    return OpenBill(rows, _slices(rows), tuple(parts))
+
+
+def tariff_face(text: str) -> TariffFace | None:
+    """Return the head of a tariff's text, None where there is none."""
+    if not text:
+        return None
+    try:
+        document = parse_yaml(text, name="tariff")
+    except DocumentError:
+        document = {}
+    fields = document if isinstance(document, dict) else {}
+    names = fields.get("name")
+    named = names if isinstance(names, dict) else {}
+    return TariffFace(
+        str(fields.get("id", "")),
+        str(fields.get("version", "")),
+        str(named.get("zh", "")),
+        str(named.get("en", "")),
+        str(fields.get("source", "")),
+        bool(fields.get("verified")),
+        text,
+    )
+
+
+def _tier(code: str) -> int | None:
+    match = _TIER.search(code)
+    return int(match[1]) if match else None
+
+
+def _slices(rows: Sequence[OpenItem]) -> tuple[Slice, ...]:
+    # a component (water, sewage) repeats the tier's quantity: each tier counts once
+    first = rows[0].item.code.partition(".")[0] if rows else ""
+    sums: dict[int, Decimal] = {}
+    for row in rows:
+        if row.tier is not None and row.item.code.partition(".")[0] == first:
+            sums[row.tier] = sums.get(row.tier, Decimal(0)) + Decimal(row.item.quantity)
+    total = sum(sums.values(), Decimal(0))
+    slices, start = [], 0
+    gone = Decimal(0)
+    for tier, quantity in sorted(sums.items()):
+        gone += quantity
+        end = int(gone * 1000 / total) if total else 0
+        slices.append(Slice(tier, quantity, start, end - start))
+        start = end
+    return tuple(slices)

@@ -1,0 +1,47 @@
+"""The real servers of a simulated site, one per bus."""
+
+from pathlib import Path
+
+from devices.driver import Clock
+from devices.simulated.rtu_server import RtuServer
+from devices.simulated.site import Site, SiteRtuBus, SiteTcpBus
+from devices.simulated.tcp_server import TcpServer
+from protocols.modbus.wire import Wire
+
+# A real meter thinks about this long before it answers.
+TURNAROUND_S = 0.01
+
+
+def servers_of(
+    site: Site, clock: Clock, *, tcp_port: int | None = None, pty: Path | None = None
+) -> dict[str, TcpServer | RtuServer]:
+    """A server per bus id, not yet started; port and pty replace those of the first such bus."""
+    servers: dict[str, TcpServer | RtuServer] = {}
+    for bus in site.file.buses:
+        meters = site.on_bus(bus.id)
+        if isinstance(bus, SiteTcpBus):
+            port, tcp_port = (bus.port if tcp_port is None else tcp_port), None
+            servers[bus.id] = TcpServer(meters, clock, host=bus.host, port=port)
+        else:
+            path, pty = pty or Path(bus.path), None
+            servers[bus.id] = RtuServer(meters, clock, path=path, wire=wire_of(bus))
+    return servers
+
+
+def wire_of(bus: SiteRtuBus) -> Wire:
+    """The wire of a serial bus of a site file."""
+    return Wire(
+        baud=bus.baud, parity=bus.parity, stop_bits=bus.stop_bits, turnaround_s=TURNAROUND_S
+    )
+
+
+def endpoints(
+    servers: dict[str, TcpServer | RtuServer],
+) -> dict[str, dict[str, str | int]]:
+    """Where each started server is reached, in the words of a gateway file's buses."""
+    return {
+        bus_id: {"kind": "modbus-tcp", "host": server.host, "port": server.port}
+        if isinstance(server, TcpServer)
+        else {"kind": "modbus-rtu", "port": str(server.path)}
+        for bus_id, server in servers.items()
+    }
