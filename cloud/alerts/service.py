@@ -18,6 +18,7 @@ from cloud.alerts.rules import (
     night_flow,
 )
 from cloud.ingest import repository as ingest
+from cloud.ingest.limits import good_rows
 from cloud.sites.tables import channels, gateways, projects
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch
@@ -38,17 +39,18 @@ def consume_outbox(connection: Connection) -> int:
     changed: dict[str, tuple[int | None, bool]] = {}
     for _, gateway, payload in taken:
         try:
-            series = batch.decode(payload).series
+            series = [
+                (columns, good_rows(columns))
+                for columns in batch.decode(payload).series
+                if columns.point in points
+            ]
         except WireError:
             continue  # in quarantine; there is nothing to look at
-        for columns in series:
-            if columns.point not in points:
-                continue
+        for columns, readings in series:
             for rule in watched:
                 if rule.project_id != owners.get(gateway):
                     continue
                 if rule.point == columns.point and rule.watches(columns.device):
-                    readings = batch.readings(columns)
                     _watch(connection, rule, gateway, readings, remembered, changed)
     repository.save_states(connection, changed)
     ingest.drop_outbox(connection, [identity for identity, _, _ in taken])

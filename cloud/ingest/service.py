@@ -8,22 +8,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from cloud.ingest import repository
+from cloud.ingest.limits import good_rows
 from cloud.ingest.repository import LaneKey, Refused
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope, messages, receiver, topics
 from protocols.delivery.envelope import Envelope
 from protocols.delivery.receiver import Fate, Known, LaneState
-from protocols.delivery.records import MAX_COUNT, Quality, Reading
+from protocols.delivery.records import Reading
 from protocols.errors import WireError
-
-_YEAR_2000_US = 946_684_800_000_000
-_MAX_EXPONENT = 18
-_LONGEST = (
-    channels.c.device_id.type.length,
-    channels.c.point.type.length,
-    channels.c.uom.type.length,
-)
-_QUALITIES = frozenset(Quality)
 
 
 @dataclass(frozen=True)
@@ -44,30 +36,22 @@ class Outcome:
 
 
 @dataclass
+class _Arrived:
+    envelope: Envelope
+    count: int
+    good: list[Reading]
+
+
+@dataclass
 class _Group:
     states: dict[LaneKey, LaneState]
     payloads: dict[bytes, bytes]
     places: dict[tuple[LaneKey, int], bytes]
     new: list[tuple[Envelope, bytes, int]] = field(default_factory=list)
     placed: list[Envelope] = field(default_factory=list)
-    readings: list[tuple[Envelope, list[Reading]]] = field(default_factory=list)
+    readings: list[_Arrived] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     fences: dict[LaneKey, str] = field(default_factory=dict)
-
-
-def fits_columns(row: Reading) -> bool:
-    """Say whether the tables can hold a reading: names, numbers and a time after 2000."""
-    names = (row.device, row.point, row.uom)
-    return (
-        (row.count is None or abs(row.count) <= MAX_COUNT)
-        and _YEAR_2000_US <= row.read_at_us <= MAX_COUNT
-        and row.quality in _QUALITIES
-        and abs(row.exponent) <= _MAX_EXPONENT
-        and all(
-            name and len(name) <= longest and "\0" not in name
-            for name, longest in zip(names, _LONGEST, strict=True)
-        )
-    )
 
 
 def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> Outcome:
@@ -126,7 +110,8 @@ def _store(
     repository.store_batches(connection, group.new, now_us)
     repository.store_refused(connection, group.refused, now_us)
     telemetry.store(
-        connection, [(item.gateway, item.batch_id, rows) for item, rows in group.readings]
+        connection,
+        [(item.envelope.gateway, item.envelope.batch_id, item.good) for item in group.readings],
     )
     repository.note_seen(connection, {item.gateway for item in arrived}, now_us)
     generations = _greet(connection, group.states, hellos, now_us)
@@ -158,7 +143,7 @@ def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
     group.payloads[item.batch_id] = digest
     try:
         payload = batch.decode(item.payload)
-        readings = [row for columns in payload.series for row in batch.readings(columns)]
+        good = [row for columns in payload.series for row in good_rows(columns)]
     except WireError as error:
         group.refused.append(_refused(item, str(error), item.payload))
         outcome.answers.append(
@@ -166,25 +151,29 @@ def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
         )
         group.new.append((item, digest, 0))
         return
-    group.new.append((item, digest, len(readings) + len(payload.events)))
-    group.readings.append((item, readings))
+    count = sum(len(columns.read_at_deltas) for columns in payload.series)
+    group.new.append((item, digest, count + len(payload.events)))
+    group.readings.append(_Arrived(item, count, good))
 
 
 def _screen(connection: Connection, group: _Group, outcome: Outcome) -> None:
-    # a reading that no column holds or of another gateway's device is kept apart, never stored
-    named = {row.device for _, rows in group.readings for row in rows if fits_columns(row)}
-    owners = repository.owners(connection, named)
-    for index, (item, rows) in enumerate(group.readings):
-        good = [
-            row
-            for row in rows
-            if fits_columns(row) and owners.get(row.device, item.gateway) == item.gateway
-        ]
-        if len(good) < len(rows):
-            reason = f"{len(rows) - len(good)} readings out of range or of a foreign device"
+    # what no column holds, or is of another gateway's device, stays in quarantine
+    owners = repository.owners(
+        connection, {row.device for item in group.readings for row in item.good}
+    )
+    for arrived in group.readings:
+        item = arrived.envelope
+        foreign = {
+            device
+            for device in {row.device for row in arrived.good}
+            if owners.get(device, item.gateway) != item.gateway
+        }
+        if foreign:
+            arrived.good = [row for row in arrived.good if row.device not in foreign]
+        if (lost := arrived.count - len(arrived.good)) > 0:
+            reason = f"{lost} readings out of range or of another gateway's device"
             group.refused.append(_refused(item, reason, item.payload))
-        group.readings[index] = (item, good)
-        outcome.readings += len(good)
+        outcome.readings += len(arrived.good)
 
 
 def _greet(

@@ -14,7 +14,7 @@ Language = Literal["zh", "en"]
 
 DEFAULT: Final[Language] = "zh"
 LANGUAGE_COOKIE: Final = "hutong_language"
-LOCALES: Final[dict[Language, Locale]] = {"zh": Locale("zh", "CN"), "en": Locale("en")}
+LOCALES: Final[dict[Language, Locale]] = {"zh": Locale.parse("zh_CN"), "en": Locale("en")}
 TAGS: Final[dict[Language, str]] = {"zh": "zh-CN", "en": "en"}
 CATALOGUE: Final = Path(__file__).parent / "locale" / "zh_CN" / "LC_MESSAGES" / "messages.po"
 

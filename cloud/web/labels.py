@@ -44,18 +44,6 @@ KINDS: Final = {
     "night_flow": N_("Flow at night"),
 }
 
-SUPPLIES: Final = {
-    "collected": N_("Read and collected for the supplier"),
-    "resold": N_("Behind our master meter"),
-    "public": N_("Public area"),
-}
-
-METER_ROLES: Final = {
-    "master": N_("Master meter"),
-    "sub": N_("Sub meter"),
-    "public": N_("Public meter"),
-}
-
 QUALITIES: Final = (
     N_("Good"),
     N_("Missing"),
@@ -64,12 +52,6 @@ QUALITIES: Final = (
     N_("Stale"),
     N_("Clock uncertain"),
 )
-
-ITEM_KINDS: Final = {
-    "metered": N_("By meter"),
-    "shared": N_("Shared"),
-    "fixed": N_("Fixed"),
-}
 
 POOL_KINDS: Final = {
     "public": N_("Public area use"),

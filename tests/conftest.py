@@ -1,0 +1,17 @@
+"""What every test may use, and at the end the system's parts that were missing."""
+
+import pytest
+
+from tests.fixtures.system_parts import MISSING
+
+pytest_plugins = [
+    "tests.fixtures.brokers",
+    "tests.fixtures.databases",
+    "tests.fixtures.delivery",
+]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last which parts of the system were missing, so that no skip goes unseen."""
+    for part, reason in sorted(MISSING.items()):
+        terminalreporter.write_line(f"not tested: {part}: {reason}", yellow=True)
