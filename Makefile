@@ -1,13 +1,11 @@
 # Two commands do all the set-up on a fresh machine: make demo, make test.
 PYTHON ?= python3
 PORT ?= 8000
-SEEDS ?= 1000
-FROM ?= 1
 ONLY ?=
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: demo test install check format bench simulate lock translations clean
+.PHONY: help demo test install check format bench lock clean
 .DEFAULT_GOAL := help
 
 help:

@@ -11,6 +11,7 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from cloud import auth
 from cloud.app import create_app
@@ -29,7 +30,9 @@ from cloud.work import Worker
 from protocols.delivery.topics import checked_id
 from protocols.io import logs
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 bill_app = typer.Typer(no_args_is_help=True, help="Bill runs and what stands behind a bill.")
 user_app = typer.Typer(no_args_is_help=True, help="Who may log in.")
 gateway_app = typer.Typer(no_args_is_help=True, help="Which gateways may deliver.")
@@ -49,11 +52,14 @@ def main() -> None:
     except ValidationError as error:
         for fault in error.errors():
             key = "HUTONG_" + ".".join(map(str, fault["loc"])).upper()
-            print(f"environment: {key}: {fault['msg']}", file=sys.stderr)  # noqa: T201 - the CLI's answer
+            sys.stderr.write(f"environment: {key}: {fault['msg']}\n")
         sys.exit(2)
-    except (CloudError, DocumentError, ValueError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the CLI's answer
+    except (CloudError, DocumentError) as error:
+        sys.stderr.write(f"{error}\n")
         sys.exit(2)
+    except OperationalError as error:
+        sys.stderr.write(f"database: cannot be reached: {error.orig}\n")
+        sys.exit(1)
 
 
 @app.command()
@@ -107,7 +113,7 @@ def import_site(
 ) -> None:
     """Import a project file: premises, meters, opening registers, annual use so far, users."""
     document = load_project_file(file)
-    begins_on = date.fromisoformat(f"{cutover}-01")
+    begins_on = _first_day(cutover, "--cutover")
     with _migrated(Settings()).begin() as connection:
         rows = import_project(connection, document, cutover_on=begins_on)
         made = add_users(connection, document)
@@ -131,6 +137,7 @@ def bill_run(
     """Post last month's bills, once; --dry-run only says what they would be."""
     settings = Settings()
     allow = settings.allow_unverified_tariffs
+    _first_day(period, "--period")
     result: dict[str, object]
     with _migrated(settings).begin() as connection:
         if dry_run:
@@ -195,10 +202,22 @@ def gateway_enrol(
     name: Annotated[str, typer.Option()] = "",
 ) -> None:
     """Let a gateway deliver for a project."""
+    try:
+        checked_id(gateway)
+    except ValueError as error:
+        raise CloudError(str(error)) from error
     with _migrated(Settings()).begin() as connection:
-        row = {"id": checked_id(gateway), "project_id": project, "name": name or gateway}
+        row = {"id": gateway, "project_id": project, "name": name or gateway}
         connection.execute(gateways.insert().values(**row))
     typer.echo(f"enrolled {gateway}")
+
+
+def _first_day(period: str, key: str) -> date:
+    try:
+        return date.fromisoformat(f"{period}-01")
+    except ValueError as error:
+        message = f"{key}: {period!r}: allowed is a month, YYYY-MM"
+        raise CloudError(message) from error
 
 
 def _migrated(settings: Settings) -> Engine:

@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protocols.io.mqtt import Broker
+
+DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 
 
 class Settings(BaseSettings):
@@ -22,6 +26,22 @@ class Settings(BaseSettings):
     auto_bill: bool = True
     allow_unverified_tariffs: bool = False
     secure_cookies: bool = False
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _is_broker(cls, url: str) -> str:
+        if url:
+            Broker.parse(url)
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, url: str) -> str:
+        if url and not url.startswith(DATABASES):
+            scheme, _, _ = url.partition("//")
+            message = f"{scheme}//...: allowed begin with {', '.join(DATABASES)}"
+            raise ValueError(message)
+        return url
 
     @property
     def database(self) -> str:

@@ -13,6 +13,7 @@ from cloud.alerts import service as alerts
 from cloud.billing import repository as billing
 from cloud.billing import runs
 from cloud.config import Settings
+from cloud.ingest import repository as ingest
 from cloud.metering import service as metering
 from cloud.metering.tables import installs, meter_points
 from cloud.sites.tables import channels, projects
@@ -77,7 +78,8 @@ def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
     """Return projects and their last month, where it is over, delivered and not yet billed.
 
     Delivered means that every meter has a read after the month's end. When the reads of the
-    others are three days past it, the month is run anyhow and what is missing is held.
+    others are three days past it, the month is run anyhow and what is missing is held. While a
+    batch between those that came is on its way, it is waited for, three days at most.
     """
     due: list[tuple[str, str]] = []
     for project, zone_name in connection.execute(select(projects.c.id, projects.c.time_zone)):
@@ -90,6 +92,10 @@ def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
             continue
         newest = _newest_reads_us(connection, project)
         if not newest or billing.run_of(connection, project, period) is not None:
+            continue
+        # batches are stored in whatever order they come: newer reads may overtake the month's end
+        waiting_us = ingest.waiting_since_us(connection, project)
+        if waiting_us is not None and now_us - waiting_us < LATE_S * 1_000_000:
             continue
         if min(newest) >= span.end_us or max(newest) >= span.end_us + LATE_S * 1_000_000:
             due.append((project, period))

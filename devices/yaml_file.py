@@ -59,7 +59,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 def _faults(error: ValidationError) -> list[str]:
     lines = []
-    for fault in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for fault in found:
+        if fault["type"] == "too_short" and any(
+            len(other["loc"]) > len(fault["loc"])
+            and other["loc"][: len(fault["loc"])] == fault["loc"]
+            for other in found
+        ):
+            continue  # it is short only because its items are at fault, and they are told
         key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
         value = repr(fault["input"])
         shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."

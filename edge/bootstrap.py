@@ -18,6 +18,7 @@ from protocols.delivery.records import Event
 from protocols.io.modbus_rtu import ModbusRtuLink
 from protocols.io.modbus_tcp import ModbusTcpLink
 from protocols.io.mqtt import Broker
+from protocols.io.pacing import PacedLink
 
 STOP_S = 2.0
 
@@ -45,10 +46,12 @@ def link_to(bus: TcpBus | RtuBus) -> Link:
 def poller_of(config: GatewayConfig, bus: TcpBus | RtuBus, recorder: Recorder) -> BusPoller:
     """Return the owner of a bus with its devices' drivers."""
     wire = bus.wire if isinstance(bus, RtuBus) else None
+    meters = {device.id: device.meter(wire) for device in config.on_bus(bus.id)}
+    gaps_s = {meter.unit_id: meter.min_gap_s for meter in meters.values()}
     return BusPoller(
         bus.id,
-        link_to(bus),
-        {device.id: device.meter(wire) for device in config.on_bus(bus.id)},
+        PacedLink(link_to(bus), gaps_s=gaps_s),
+        meters,
         schedule=Schedule(config.periods(bus.id)),
         clock=SystemClock(),
         recorder=recorder,

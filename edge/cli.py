@@ -26,7 +26,9 @@ from protocols.errors import ConfigError, HutongError, ProtocolError
 from protocols.io import logs
 from protocols.modbus.wire import Wire
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 journal_app = typer.Typer(no_args_is_help=True, help="What is in the gateway's journal.")
 app.add_typer(journal_app, name="journal")
 
@@ -45,7 +47,7 @@ def main() -> None:
             key = "HUTONG_" + ".".join(map(str, fault["loc"])).upper()
             sys.stderr.write(f"environment: {key}: {fault['input']!r}: {fault['msg']}\n")
         sys.exit(BAD_CONFIG)
-    except (ConfigError, ValueError) as error:
+    except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_CONFIG)
     except HutongError as error:

@@ -4,13 +4,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile
 from devices.yaml_file import Strict, load_yaml
 from protocols.errors import ConfigError
+from protocols.io.mqtt import Broker
 from protocols.modbus.wire import Wire
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -99,6 +100,12 @@ class Settings(BaseSettings):
     data_dir: Path = Path("/var/lib/hutong")
     mqtt_url: str = "mqtt://127.0.0.1:1883"
     log_format: Literal["text", "json"] = "text"
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _is_broker(cls, url: str) -> str:
+        Broker.parse(url)
+        return url
 
 
 def load(path: Path) -> GatewayConfig:

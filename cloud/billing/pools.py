@@ -86,7 +86,8 @@ def share(
     charged, note = _charged(pool, balance)
     usage = Usage(from_on=span.from_on, to_on=span.to_on, quantity=charged, invoice=invoice)
     rated = rate(tariff, usage)
-    unit_price = rated.line_items[0].unit_price
+    # nothing charged has no line and so shows no price
+    unit_price = rated.line_items[0].unit_price if rated.line_items else Decimal(0)
     weights = {
         holder.id: holder.area_m2
         for holder in holders.values()

@@ -82,6 +82,11 @@ def time_zone(connection: Connection, project_id: str) -> str | None:
     return connection.scalar(select(projects.c.time_zone).where(projects.c.id == project_id))
 
 
+def lock_project(connection: Connection, project_id: str) -> None:
+    """Let only one bill run of a project go on at a time."""
+    connection.execute(select(projects.c.id).where(projects.c.id == project_id).with_for_update())
+
+
 def first_cutover(connection: Connection, project_id: str) -> date | None:
     """Return the first day that a project is billed for, None if nothing is."""
     query = (

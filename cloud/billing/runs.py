@@ -64,6 +64,7 @@ def run(
     allow_unverified: bool = False,
 ) -> Run:
     """Post a period's bills in the caller's transaction; a period that was run stays as it is."""
+    repository.lock_project(connection, project_id)
     held = repository.run_of(connection, project_id, period)
     if held is not None:
         return held

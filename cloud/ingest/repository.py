@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, select, tuple_, update
 from cloud.database import upsert
 from cloud.ingest.tables import batches, envelopes, generations, lanes, outbox, quarantine
 from cloud.sites.tables import devices, gateways
-from protocols.delivery.envelope import Envelope
+from protocols.delivery.envelope import LANE_READINGS, Envelope
 from protocols.delivery.messages import Hello
 from protocols.delivery.receiver import Ahead, LaneState
 
@@ -241,6 +241,27 @@ def take_outbox(connection: Connection, limit: int) -> list[tuple[int, str, byte
 def drop_outbox(connection: Connection, ids: Sequence[int]) -> None:
     """Forget entries of the outbox that were looked at."""
     connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+
+
+def waiting_since_us(connection: Connection, project_id: str) -> int | None:
+    """Return since when a project's readings wait for a batch before them, None if none does."""
+    query = (
+        select(func.min(envelopes.c.received_us))
+        .join(
+            lanes,
+            (lanes.c.gateway_id == envelopes.c.gateway_id)
+            & (lanes.c.lane == envelopes.c.lane)
+            & (lanes.c.epoch == envelopes.c.epoch),
+        )
+        .join(gateways, gateways.c.id == lanes.c.gateway_id)
+        .where(
+            gateways.c.project_id == project_id,
+            lanes.c.lane == LANE_READINGS,
+            ~lanes.c.fenced,
+            envelopes.c.seq > lanes.c.through,
+        )
+    )
+    return connection.scalar(query)
 
 
 def counts(connection: Connection) -> tuple[int, int, int]:

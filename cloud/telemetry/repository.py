@@ -17,6 +17,7 @@ from protocols.delivery import batch as wire
 from protocols.delivery.records import Reading
 
 _SLICE = 500
+_HOURS_AT_ONCE = 24
 
 
 class Series(NamedTuple):
@@ -190,20 +191,26 @@ def raw_reading(connection: Connection, channel: int, row: Row) -> Reading:
 
 def _nearest(connection: Connection, channel: int, at_us: int, *, before: bool) -> Row | None:
     hour = chunk.hour_of(at_us)
-    query = select(chunks.c.data).where(chunks.c.channel_id == channel)
-    if before:
-        query = query.where(chunks.c.hour <= hour).order_by(chunks.c.hour.desc())
-    else:
-        query = query.where(chunks.c.hour >= hour).order_by(chunks.c.hour)
-    for data in connection.scalars(query.execution_options(yield_per=8)):
-        rows = [
-            row
-            for row in chunk.decode(data)
-            if row.count is not None and (row.read_at_us < at_us) == before
-        ]
-        if rows:
-            return rows[-1] if before else rows[0]
-    return None
+    order = chunks.c.hour.desc() if before else chunks.c.hour
+    while True:
+        side = chunks.c.hour <= hour if before else chunks.c.hour >= hour
+        found = connection.execute(
+            select(chunks.c.hour, chunks.c.data)
+            .where(chunks.c.channel_id == channel, side)
+            .order_by(order)
+            .limit(_HOURS_AT_ONCE)
+        ).all()
+        for _, data in found:
+            rows = [
+                row
+                for row in chunk.decode(data)
+                if row.count is not None and (row.read_at_us < at_us) == before
+            ]
+            if rows:
+                return rows[-1] if before else rows[0]
+        if len(found) < _HOURS_AT_ONCE:
+            return None
+        hour = found[-1].hour + (-1 if before else 1)
 
 
 def _merge_chunks(connection: Connection, by_hour: Mapping[tuple[int, int], list[Row]]) -> None:

@@ -4,13 +4,21 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from cloud.alerts.tables import alert_rules, alerts
 from cloud.errors import NotFoundError
 from cloud.sites.tables import buildings, devices, gateways, users
 
 PAGE: Final = 50
+
+# open ones first, of those the critical, then the newest
+_ORDER: Final = (
+    alerts.c.cleared_us.is_not(None),
+    case((and_(alerts.c.cleared_us.is_(None), alerts.c.severity == "critical"), 0), else_=1),
+    alerts.c.raised_us.desc(),
+    alerts.c.id.desc(),
+)
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -66,7 +74,7 @@ def alerts_of(
     offset: int = 0,
     limit: int = PAGE,
 ) -> AlertPage:
-    """Return alerts, open ones first, then the newest; state is open, closed or both."""
+    """Return alerts in the order of pages; state is open, closed or both."""
     wanted: list[ColumnElement[bool]] = [alerts.c.project_id == project_id]
     if state == "open":
         wanted.append(alerts.c.cleared_us.is_(None))
@@ -107,7 +115,7 @@ def alerts_of(
         )
         .select_from(joined)
         .where(*wanted)
-        .order_by(alerts.c.cleared_us.is_not(None), alerts.c.raised_us.desc(), alerts.c.id.desc())
+        .order_by(*_ORDER)
         .offset(offset)
         .limit(limit)
     )

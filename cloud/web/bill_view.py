@@ -1,7 +1,7 @@
 """One bill as its page shows it: line items with their evidence, tiers and tariff."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -39,6 +39,7 @@ class OpenBill:
     rows: tuple[OpenItem, ...]
     tiers: tuple[Slice, ...]
     parts: tuple[PartEvidence, ...]
+    pool_parts: tuple[PartEvidence, ...]
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,12 @@ def open_items(items: Sequence[LineItem], evidence: BillEvidence) -> OpenBill:
     """Return a bill's rows with their evidence."""
     by_position = {found.position: found for found in evidence.items}
     rows = tuple(OpenItem(item, by_position.get(item.position), _tier(item.code)) for item in items)
-    parts: list[PartEvidence] = []
-    for row in rows:
-        if row.evidence is not None and row.evidence.statement is None:
-            parts += [part for part in row.evidence.parts if part not in parts]
-    return OpenBill(rows, _slices(rows), tuple(parts))
+    return OpenBill(
+        rows,
+        _slices(rows),
+        _parts(item for item in evidence.items if item.statement is None),
+        _parts(item for item in evidence.items if item.statement is not None),
+    )
 
 
 def tariff_face(text: str) -> TariffFace | None:
@@ -85,6 +87,11 @@ def tariff_face(text: str) -> TariffFace | None:
         bool(fields.get("verified")),
         text,
     )
+
+
+def _parts(items: Iterable[ItemEvidence]) -> tuple[PartEvidence, ...]:
+    # line items share their meters: each is opened once
+    return tuple(dict.fromkeys(part for item in items for part in item.parts))
 
 
 def _tier(code: str) -> int | None:

@@ -48,7 +48,14 @@ def updated() -> str:
     write_po(text, catalogue, width=100, sort_by_file=True, omit_header=False, include_lineno=False)
     lines = text.getvalue().decode().splitlines(keepends=True)
     # dates would make every update a change
-    dated = ('"POT-Creation-Date', '"PO-Revision-Date', '"Generated-By', '"Last-Translator', '"Report-')
+    dated = (
+        '"POT-Creation-Date',
+        '"PO-Revision-Date',
+        '"Generated-By',
+        '"Last-Translator',
+        '"Report-',
+        '"Language-Team',
+    )
     return "".join(line for line in lines if not line.startswith(dated))
 
 

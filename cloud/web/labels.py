@@ -28,6 +28,12 @@ SERVICES: Final = {
     "property": N_("Property fee"),
 }
 
+MEDIA: Final = {
+    "electricity": N_("Electricity meter"),
+    "water": N_("Water meter"),
+    "heat": N_("Heat meter"),
+}
+
 ROLES: Final = {
     "manager": N_("Project manager"),
     "maintenance": N_("Maintenance"),

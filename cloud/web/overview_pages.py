@@ -95,7 +95,7 @@ def _open_alerts(visit: Visit, connection: Connection) -> OpenAlerts:
 
 def _groups(buildings: list[Building], rows: list[DeviceRow]) -> list[Group]:
     known = {building.id for building in buildings}
-    places = [*buildings, Building("", "公共设备", "Shared equipment")]
+    places = [*buildings, Building("", "", "")]
     groups = []
     for place in places:
         mine = [

@@ -32,7 +32,7 @@ class Broker:
             raise ValueError(message) from error
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             message = (
-                f"HUTONG_MQTT_URL: {parts.scheme}://{parts.hostname}: allowed are"
+                f"{parts.scheme}://{parts.hostname}: allowed are"
                 " mqtt://[USER:PASSWORD@]HOST[:PORT] and mqtts://..."
             )
             raise ValueError(message)

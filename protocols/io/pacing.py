@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 # The event loop's timers are coarse (epoll counts whole milliseconds and rounds up).
@@ -27,11 +28,17 @@ async def sleep_until(monotonic_s: float) -> None:
 
 
 class PacedLink:
-    """A link that leaves each unit at least `gap_s` between its answer and the next request."""
+    """A link that leaves each unit a pause between its answer and the next request.
 
-    def __init__(self, link: _Transacting, *, gap_s: float) -> None:
+    `gap_s` is for every unit that `gaps_s` does not name.
+    """
+
+    def __init__(
+        self, link: _Transacting, *, gap_s: float = 0.0, gaps_s: Mapping[int, float] | None = None
+    ) -> None:
         self._link = link
         self._gap_s = gap_s
+        self._gaps_s = gaps_s or {}
         self._free_at: dict[int, float] = {}
 
     async def transact(
@@ -42,7 +49,8 @@ class PacedLink:
         try:
             return await self._link.transact(unit_id, function, address, count)
         finally:
-            self._free_at[unit_id] = time.monotonic() + self._gap_s
+            gap_s = self._gaps_s.get(unit_id, self._gap_s)
+            self._free_at[unit_id] = time.monotonic() + gap_s
 
     async def close(self) -> None:
         """Close the link inside."""

@@ -93,7 +93,7 @@ class Chart {
 
   draw() {
     this.width = Math.max(200, this.figure.clientWidth);
-    this.height = this.figure.classList.contains("small") ? 150 : 190;
+    this.height = this.figure.classList.contains("low") ? 150 : this.figure.classList.contains("high") ? 240 : 190;
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     this.svg.setAttribute("height", this.height);
     this.svg.replaceChildren();

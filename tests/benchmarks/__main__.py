@@ -1,0 +1,43 @@
+"""`make bench`: each section measures us and a peer in the same run and prints CPU per item."""
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import delivery, journal, modbus
+from tests.benchmarks.measure import Figure
+
+SECTIONS = {"modbus": modbus.run, "journal": journal.run, "ingest": delivery.run}
+
+
+def main(wanted: list[str]) -> int:
+    """Run the wanted sections, print one table and write out/latest.json."""
+    unknown = set(wanted) - SECTIONS.keys()
+    if unknown:
+        sys.stderr.write(f"ONLY: {', '.join(unknown)}: allowed are {', '.join(SECTIONS)}\n")
+        return 2
+    figures: list[Figure] = []
+    for name, run in SECTIONS.items():
+        if not wanted or name in wanted:
+            figures += run()
+    table = Table("section", "what", "items", "CPU us/item", "wall us/item", "more")
+    for figure in figures:
+        table.add_row(
+            figure.section,
+            figure.what,
+            str(figure.items),
+            f"{figure.cpu_us:.2f}",
+            f"{figure.wall_us:.2f}",
+            figure.more,
+        )
+    Console().print(table)
+    out = Path(__file__).parent / "out" / "latest.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps([vars(figure) for figure in figures], indent=2) + "\n")
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))
