@@ -47,6 +47,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the program."""
+    logs.configure("text")
     try:
         app()
     except ValidationError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
-Quality = Literal["good", "missing", "out_of_range"]
+Quality = Literal["good", "missing", "suspect", "out_of_range"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,15 @@ BAD_CONFIG = 2
 
 def main() -> None:
     """Run the program."""
+    logs.configure("text")
     try:
         app()
     except ValidationError as error:
         for fault in error.errors():
             key = "HUTONG_" + ".".join(map(str, fault["loc"])).upper()
-            sys.stderr.write(f"environment: {key}: {fault['input']!r}: {fault['msg']}\n")
+            # a URL may hold a password
+            shown = "" if key.endswith("_URL") else f"{fault['input']!r}: "
+            sys.stderr.write(f"environment: {key}: {shown}{fault['msg']}\n")
         sys.exit(BAD_CONFIG)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

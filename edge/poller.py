@@ -19,6 +19,7 @@ log = structlog.get_logger("poller")
 _QUALITIES = {
     "good": Quality.GOOD,
     "missing": Quality.MISSING,
+    "suspect": Quality.SUSPECT,
     "out_of_range": Quality.OUT_OF_RANGE,
 }
 

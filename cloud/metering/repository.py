@@ -11,7 +11,7 @@ from cloud.metering.tables import installs, meter_points
 from cloud.sites.tables import channels
 from cloud.telemetry import repository as telemetry
 from cloud.telemetry.chunk import HOUR_US, Row
-from protocols.delivery.records import Quality
+from protocols.delivery.records import USABLE
 
 MARGIN_US = 2 * HOUR_US
 
@@ -102,7 +102,7 @@ def register_reads(
     return [
         RegisterRead(row.read_at_us, row.count, source=source_of(channel_id, row))
         for row in rows
-        if row.count is not None and row.quality == Quality.GOOD
+        if row.count is not None and row.quality in USABLE
     ]
 
 

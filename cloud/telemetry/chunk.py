@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from protocols.delivery.records import Quality
+from protocols.delivery.records import USABLE
 
 HOUR_US: Final = 3_600_000_000
 _NO_COUNT: Final = -(1 << 63)  # below every count
@@ -80,7 +80,7 @@ def encode(rows: Sequence[Row]) -> Chunk:
         else:
             count_deltas.append(row.count - count)
             count = row.count
-            if row.quality == Quality.GOOD:
+            if row.quality in USABLE:
                 good.append(count)
     batches = [names.setdefault(row.batch_id, len(names)) for row in rows]
     columns = _Columns(

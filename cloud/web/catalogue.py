@@ -12,20 +12,18 @@ from cloud.web.i18n import CATALOGUE
 
 _FOLDER: Final = Path(__file__).parent
 _METHODS: Final = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
-_KEYWORDS: Final = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 
 
 def extracted() -> Catalog:
     """Return every message of templates and code, in the order of its first place."""
     catalogue = Catalog(project="Hutong", charset="utf-8")
     found = extract_from_dir(
-        _FOLDER,
+        str(_FOLDER),
         method_map=_METHODS,
         options_map={"**/templates/**.html": {"newstyle_gettext": "true", "silent": "false"}},
-        keywords=_KEYWORDS,
     )
     for name, _, message, comments, context in found:
-        catalogue.add(message, None, [(name, None)], auto_comments=comments, context=context)
+        catalogue.add(message, None, [(name, 0)], auto_comments=comments, context=context)
     return catalogue
 
 

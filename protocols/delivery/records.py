@@ -26,6 +26,10 @@ class Quality(IntEnum):
     TIME_UNCERTAIN = 5
 
 
+# a suspect register read may bill: it is real, only coarser than it should be
+USABLE: Final = frozenset({Quality.GOOD, Quality.SUSPECT})
+
+
 class Reading(msgspec.Struct, frozen=True, array_like=True):
     """One value of one point: `count` x 10**`exponent` in `uom`, None where the device had none.
 

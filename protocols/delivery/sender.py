@@ -126,6 +126,7 @@ class AckFate(Enum):
     IGNORE = auto()
     AHEAD = auto()
     REWIND = auto()
+    FORKED = auto()
     MOVE = auto()
 
 
@@ -155,13 +156,13 @@ def step(
 
 
 def judge(state: SenderState, ack: Acknowledged) -> AckFate:
-    """Say what an ACK means: a foreign epoch, an old generation or a twin's hash means nothing."""
+    """Say what an ACK means: of a foreign epoch or an old generation, nothing."""
     if ack.epoch != state.epoch or ack.generation < state.generation:
         return AckFate.IGNORE
     if ack.through >= state.next:
         return AckFate.AHEAD
     if ack.through > 0 and ack.own_hash is not None and ack.own_hash != ack.hash_through:
-        return AckFate.IGNORE
+        return AckFate.FORKED
     if ack.through > 0 and ack.own_hash is None and ack.through >= state.first:
         return AckFate.IGNORE
     if ack.generation > state.generation or ack.through < state.acked:
@@ -177,6 +178,9 @@ def _acknowledge(
         return state, ()
     if fate is AckFate.AHEAD:
         return state, (NewEpoch("the cloud is ahead of us"),)
+    if fate is AckFate.FORKED:
+        # a twin, or we are an older copy: the cloud fences the epoch when it sees our version
+        return state, (Send(ack.through),)
     through, generation = ack.through, ack.generation
     if fate is AckFate.REWIND:
         if through + 1 < state.first:

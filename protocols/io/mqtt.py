@@ -28,7 +28,7 @@ class Broker:
         try:
             port = parts.port
         except ValueError as error:
-            message = f"HUTONG_MQTT_URL: the port of {parts.hostname}: {error}"
+            message = f"the port of {parts.hostname}: {error}"
             raise ValueError(message) from error
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             message = (

@@ -110,7 +110,11 @@ class Chain:
         """Start the cloud, and wait until it reaches database and broker."""
         self._spawn("cloud", "hutong-cloud", "serve")
         if wait:
-            wait_for(self._is_ready, START_S, "the cloud", alive=self._check("cloud"))
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until the cloud reaches database and broker."""
+        wait_for(self._is_ready, START_S, "the cloud", alive=self._check("cloud"))
 
     def start_edge(self) -> None:
         """Start the gateway."""
@@ -140,14 +144,14 @@ class Chain:
             self.kill(part)
         self.broker.kill()
 
-    def client(self, role: str = "manager") -> httpx.Client:
-        """Return a client of the HTTP API, logged in."""
-        client = httpx.Client(base_url=self.url, timeout=20)
-        user = self.users[role]
-        answer = client.post("/api/v1/tokens", json=user)
-        answer.raise_for_status()
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        return client
+    @contextlib.contextmanager
+    def client(self, role: str = "manager") -> Iterator[httpx.Client]:
+        """Give a client of the HTTP API, logged in."""
+        with httpx.Client(base_url=self.url, timeout=20) as client:
+            answer = client.post("/api/v1/tokens", json=self.users[role])
+            answer.raise_for_status()
+            client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            yield client
 
     @contextlib.contextmanager
     def journal(self) -> Iterator[sqlite3.Connection]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -81,7 +81,7 @@ def shoot(browser: Browser, url: str, login: Login, size: str, scheme: str) -> N
     for name, path in addresses(page, url, login.role):
         page.goto(f"{url}{path}")
         page.wait_for_load_state("load")
-        page.wait_for_function("!document.querySelector('.chart .loading')")
+        expect(page.locator(".chart .loading")).to_have_count(0)
         page.screenshot(path=OUT / f"{login.role}-{name}-{size}-{scheme}.png", full_page=True)
     context.close()
 

@@ -1,6 +1,7 @@
 """A meter's plan and the samples it makes."""
 
 import math
+import struct
 from decimal import Decimal
 
 import pytest
@@ -154,3 +155,16 @@ def test_unknown_points_and_multipliers_are_refused() -> None:
         meter_of("acrel-adl400", "active_power", vt="1")
     with pytest.raises(ConfigError, match=r"multipliers.ct: 0: allowed are numbers above 0"):
         meter_of("acrel-adl400", "active_power", ct="0")
+
+
+@pytest.mark.parametrize(
+    ("kwh", "quality"), [(131_071.99, "good"), (131_072.0, "suspect"), (65_536.01, "good")]
+)
+def test_a_float_register_that_is_coarser_than_its_resolution_is_flagged(
+    kwh: float, quality: str
+) -> None:
+    # a float32 moves in steps of 0.0156 from 131,072 on: wider than 0.01 kWh
+    meter = ModbusMeter(load_profile("eastron-sdm630"), 1, ["energy_import"])
+    high, low = struct.unpack(">HH", struct.pack(">f", kwh))
+    samples = meter.decode(meter.blocks[0], (high, low), at_us=0, monotonic_us=0)
+    assert [sample.quality for sample in samples] == [quality]

@@ -1,7 +1,6 @@
 """A past polled into the journal: every period once, also when it was broken off."""
 
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -85,7 +84,7 @@ def test_every_period_is_polled_once(open_journal: OpenJournal) -> None:
 
 @pytest.mark.parametrize("parts", [0, 1])
 def test_what_was_broken_off_goes_on_where_it_was(
-    parts: int, open_journal: OpenJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: int, open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.backfill.MAX_RECORDS", 300)
     monkeypatch.setattr("edge.backfill.GROUP", 2)

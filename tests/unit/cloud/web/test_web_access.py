@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from fastapi import FastAPI
+from httpx import Client
 from sqlalchemy import Engine, select
-from starlette.testclient import TestClient
 
 from cloud.sites.tables import sessions
 from cloud.web.visit import own_path
 
-LogIn = Callable[[str], TestClient]
+LogIn = Callable[[str], Client]
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 STAFF = {"manager", "maintenance", "clerk", "guard", "integrator"}
 EVERYONE = STAFF | {"resident"}
@@ -45,13 +44,13 @@ def test_navigation_shows_only_what_opens(log_in: LogIn, role: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_TO))
-def test_a_stranger_is_led_to_the_login_and_back(stranger: TestClient, path: str) -> None:
+def test_a_stranger_is_led_to_the_login_and_back(stranger: Client, path: str) -> None:
     answer = stranger.get(path)
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/login?next={path}"
 
 
-def test_login_sets_a_cookie_that_scripts_cannot_read(stranger: TestClient) -> None:
+def test_login_sets_a_cookie_that_scripts_cannot_read(stranger: Client) -> None:
     form = {"username": "manager", "password": "correct horse battery", "next": "/alerts"}
     answer = stranger.post("/login", data=form, headers=SAME_ORIGIN)
     assert (answer.status_code, answer.headers["location"]) == (303, "/alerts")
@@ -61,7 +60,7 @@ def test_login_sets_a_cookie_that_scripts_cannot_read(stranger: TestClient) -> N
     assert stranger.get("/alerts").status_code == 200
 
 
-def test_a_wrong_password_says_so_and_keeps_the_name(stranger: TestClient) -> None:
+def test_a_wrong_password_says_so_and_keeps_the_name(stranger: Client) -> None:
     form = {"username": "manager", "password": "wrong"}
     answer = stranger.post("/login", data=form, headers=SAME_ORIGIN)
     assert answer.status_code == 401
@@ -140,9 +139,7 @@ def test_unknown_pages_are_pages_and_unknown_api_paths_are_problems(log_in: LogI
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_broken_page_is_a_page_too(
-    app: FastAPI, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_page_is_a_page_too(log_in: LogIn, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*_: object, **__: object) -> None:
         message = "secret detail"
         raise RuntimeError(message)
@@ -163,7 +160,7 @@ def test_every_page_forbids_foreign_and_inline_scripts(log_in: LogIn) -> None:
         assert "onclick" not in answer.text
 
 
-def test_static_files_are_kept_for_a_year_under_their_content_hash(stranger: TestClient) -> None:
+def test_static_files_are_kept_for_a_year_under_their_content_hash(stranger: Client) -> None:
     page = stranger.get("/login").text
     path = page.partition('rel="stylesheet" href="')[2].partition('"')[0]
     answer = stranger.get(path)

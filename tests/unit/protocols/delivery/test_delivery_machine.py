@@ -116,6 +116,17 @@ class Delivery(RuleBasedStateMachine):
             del bag[index]
 
     @rule()
+    def bring_everything(self) -> None:
+        self._hello()
+        for _ in range(3):
+            for item in self.up[:]:
+                self.up.remove(item)
+                self._receive(item)
+            for answer in self.down[:]:
+                self.down.remove(answer)
+                self._answer(answer)
+
+    @rule()
     def restart_gateway(self) -> None:
         self._restart()
 

@@ -96,13 +96,18 @@ def test_a_lying_interval_costs_no_memory() -> None:
     [
         pytest.param(ack(3, epoch=6), id="another epoch"),
         pytest.param(ack(3, generation=0), id="an old generation"),
-        pytest.param(ack(3, own_hash=b"mine"), id="a twin's hash"),
         pytest.param(ack(3, own_hash=None), id="a hash that we should hold"),
     ],
 )
 def test_acks_that_mean_nothing(event: Acknowledged) -> None:
     assert sender.judge(lane(), event) is AckFate.IGNORE
     assert run(lane(), event) == (lane(), [])
+
+
+def test_a_twins_hash_moves_nothing_and_is_answered_by_our_own_version() -> None:
+    event = ack(3, own_hash=b"mine")
+    assert sender.judge(lane(), event) is AckFate.FORKED
+    assert run(lane(), event) == (lane(), [Send(3)])
 
 
 def test_a_cloud_that_is_ahead_means_that_we_are_a_copy() -> None:

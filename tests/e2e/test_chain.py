@@ -1,0 +1,393 @@
+"""From the register of a meter to the fen of a bill, through real processes, and with kills."""
+
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from sqlalchemy import Engine, func, select
+
+from cloud.database import open_engine
+from cloud.ingest.tables import batches, outbox, quarantine
+from cloud.sites.tables import channels
+from cloud.telemetry import chunk
+from cloud.telemetry.tables import chunks
+from protocols.delivery import batch as wire
+from tests.e2e.chain_processes import (
+    GATEWAY,
+    PROJECT_FILE,
+    Chain,
+    Installation,
+    last_month,
+    wait_for,
+)
+from tests.e2e.recomputed_bills import (
+    Meters,
+    counts,
+    electricity_fen,
+    fen,
+    invoice_price,
+    shared,
+    water_fen,
+)
+from tests.fixtures.databases import fresh_postgres
+
+pytestmark = [pytest.mark.slow, pytest.mark.mosquitto]
+
+BILLED_S = 90.0
+KILLS_EACH = 4
+SEED = 20261122
+
+Bill = dict[str, Any]  # JSON as it came
+Tell = Callable[[str], "Settled"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An undisturbed chain whose bills are posted; its cloud still answers."""
+
+    chain: Chain
+    client: httpx.Client
+    bills: Mapping[str, Bill]
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    """Give the project file as it is written."""
+    content: dict[str, Any] = yaml.safe_load(PROJECT_FILE.read_text("utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def meters() -> Meters:
+    """Give the model of the site."""
+    return Meters()
+
+
+@pytest.fixture(scope="module")
+def settled(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Tell]:
+    """Give the undisturbed chain of a kind of database, made once."""
+    made: dict[str, Settled] = {}
+    with ExitStack() as stack:
+
+        def settle(kind: str) -> Settled:
+            if kind not in made:
+                url = ""
+                if kind == "postgres":
+                    server = request.getfixturevalue("postgres_url")
+                    url = stack.enter_context(fresh_postgres(server))
+                chain = Chain(tmp_path_factory.mktemp(kind), Installation(database_url=url))
+                stack.callback(chain.close)
+                _settle(chain)
+                client = stack.enter_context(chain.client())
+                made[kind] = Settled(chain, client, _bills(client))
+            return made[kind]
+
+        yield settle
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_register_to_bill(
+    settled: Tell, kind: str, meters: Meters, project: dict[str, Any]
+) -> None:
+    chain = settled(kind)
+    assert set(chain.bills) == _expected_bills(project)
+    entries = {
+        (item["premise"], item["service"]): item for item in project["meters"] if "premise" in item
+    }
+    checked: Counter[str] = Counter()
+    for bill in chain.bills.values():
+        if bill["service"] == "shared":
+            continue
+        entry = entries[bill["premise"], bill["service"]]
+        opened = chain.client.get(f"/api/v1/bills/{bill['id']}/evidence").json()
+        quantity = sum(
+            (
+                _part_quantity(part, meters, {entry["device"]})
+                for part in opened["items"][0]["parts"]
+            ),
+            Fraction(0),
+        )
+        assert quantity == Fraction(bill["quantity"]), bill["id"]
+        assert quantity > 0
+        assert not bill["estimated"]
+        _check_lines(bill, entry, quantity, project)
+        checked[entry["profile"]] += 1
+    assert set(checked) == {
+        "eastron-sdm120",
+        "eastron-sdm630",
+        "chint-dtsu666",
+        "acrel-adl400",
+        "xintai-water",
+    }
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_pools_add_up_to_the_fen(
+    settled: Tell, kind: str, meters: Meters, project: dict[str, Any]
+) -> None:
+    chain = settled(kind)
+    invoices = {item["master"]: item for item in project["invoices"]}
+    for pool in project["pools"]:
+        areas = {
+            item["id"]: item["area_m2"]
+            for item in project["premises"]
+            if item["building"] == pool["building"] and item["kind"] == "home"
+        }
+        bills = {name: chain.bills[f"{_period()}-{name}-shared-1"] for name in areas}
+        shares = {
+            name: _fen(item["amount"])
+            for name, bill in bills.items()
+            for item in bill["line_items"]
+            if item["code"] == f"shared.{pool['id']}"
+        }
+        bill = bills[min(bills)]
+        opened = chain.client.get(f"/api/v1/bills/{bill['id']}/evidence").json()
+        item = next(item for item in opened["items"] if item["statement"]["pool_id"] == pool["id"])
+        sheet = {
+            name: Fraction(item["statement"][name])
+            for name in ("master", "subs", "public", "loss", "charged")
+        }
+        behind = [entry for entry in project["meters"] if entry.get("parent") == pool["master"]]
+        subs = sum(
+            Fraction(chain.bills[f"{_period()}-{entry['premise']}-electricity-1"]["quantity"])
+            for entry in behind
+            if entry["role"] == "sub"
+        )
+        used = {
+            part["meter_point"]: _part_quantity(part, meters, {part["device_id"]})
+            for part in item["parts"]
+        }
+        public = sum(used[entry["id"]] for entry in behind if entry["role"] == "public")
+        assert (sheet["master"], sheet["subs"], sheet["public"]) == (
+            used[pool["master"]],
+            subs,
+            public,
+        )
+        assert sheet["master"] == sheet["subs"] + sheet["public"] + sheet["loss"]
+        most = sheet["master"] * Fraction(pool["cap_percent"]) / 100
+        charged = sheet["public"] if pool["kind"] == "public" else min(sheet["loss"], most)
+        assert sheet["charged"] == charged > 0
+        invoice = invoices[pool["master"]]
+        total_fen = fen(charged * invoice_price(invoice["quantity"], invoice["amount"]))
+        assert item["statement"]["total_fen"] == total_fen > 0
+        assert shares == shared(total_fen, areas)
+        assert sum(shares.values()) == total_fen
+    for bill in chain.bills.values():
+        lines = [_fen(item["amount"]) for item in bill["line_items"]]
+        assert sum(lines) == _fen(bill["total"]), bill["id"]
+
+
+def test_kills_change_no_fen(settled: Tell, tmp_path: Path) -> None:
+    undisturbed = settled("sqlite").bills
+    chain = Chain(tmp_path)
+    try:
+        backlogs = _live_through_kills(chain, random.Random(SEED))
+        assert backlogs[0] > 0, "the gateway had caught up before the first kill"
+        with chain.client() as client:
+            _wait_billed(client)
+            # with the meters gone nothing new is read, so that all there is can be delivered
+            chain.stop("site")
+            wait_for(lambda: chain.backlog() == 0, BILLED_S, "the rest of the journal")
+            disturbed = _bills(client)
+        chain.kill("edge")
+        engine = open_engine(chain.database_url)
+        try:
+            _wait_looked_at(engine)
+            chain.kill("cloud")
+            with chain.journal() as journal:
+                _check_batches(engine, journal)
+            _check_history(engine)
+        finally:
+            engine.dispose()
+        assert disturbed == undisturbed
+    finally:
+        chain.close()
+
+
+def _settle(chain: Chain) -> None:
+    """Bring a chain up and leave it with its bills posted and only its cloud running."""
+    chain.start_site()
+    chain.broker.start()
+    chain.import_project(last_month())
+    chain.backfill(last_month())
+    chain.start_cloud()
+    chain.start_edge()
+    with chain.client() as client:
+        _wait_billed(client)
+    chain.stop("edge")
+    chain.stop("site")
+
+
+def _live_through_kills(chain: Chain, dice: random.Random) -> list[int]:
+    """Run a chain and kill its parts, each several times; return the backlog at each kill."""
+    chain.start_site()
+    chain.import_project(last_month())
+    chain.backfill(last_month(), kill_at=dice.uniform(0.2, 0.6))
+    chain.backfill(last_month())
+    chain.broker.start()
+    chain.start_cloud()
+    chain.start_edge()
+    victims = ["edge", "broker", "cloud"] * KILLS_EACH
+    dice.shuffle(victims)
+    backlogs = []
+    for victim in victims:
+        time.sleep(dice.uniform(0.2, 3.0))
+        backlogs.append(chain.backlog())
+        if victim == "broker":
+            chain.broker.kill()
+            time.sleep(dice.uniform(0, 0.5))
+            chain.broker.start()
+        elif victim == "cloud":
+            chain.kill("cloud")
+            chain.start_cloud(wait=False)
+        else:
+            chain.kill("edge")
+            chain.start_edge()
+    chain.wait_ready()
+    chain.wait_ready()
+    return backlogs
+
+
+def _check_batches(engine: Engine, journal: sqlite3.Connection) -> None:
+    kept = {
+        row[0]: (row[1], row[2])
+        for row in journal.execute("SELECT batch_id, payload, records FROM batches")
+    }
+    with engine.connect() as connection:
+        stored = {
+            row.batch_id: (row.payload, row.records) for row in connection.execute(select(batches))
+        }
+        assert connection.scalar(select(func.count()).select_from(batches)) == len(stored)
+        assert connection.scalar(select(func.count()).select_from(quarantine)) == 0
+    assert stored == kept
+    assert len(kept) > KILLS_EACH
+
+
+def _check_history(engine: Engine) -> None:
+    delivered: Counter[tuple[str, str, str, int]] = Counter()
+    distinct: dict[tuple[str, str, str, int], set[tuple[int, int | None, int]]] = {}
+    with engine.connect() as connection:
+        for payload in connection.scalars(select(batches.c.payload)):
+            for columns in wire.decode(payload).series:
+                key = (columns.device, columns.point, columns.uom, columns.exponent)
+                rows = [(r.read_at_us, r.count, r.quality) for r in wire.readings(columns)]
+                delivered[key] += len(rows)
+                distinct.setdefault(key, set()).update(rows)
+        assert {key: len(rows) for key, rows in distinct.items()} == delivered
+        names = {
+            row.id: (row.device_id, row.point, row.uom, row.exponent)
+            for row in connection.execute(select(channels))
+        }
+        history: dict[tuple[str, str, str, int], list[tuple[int, int | None, int]]] = {}
+        for row in connection.execute(select(chunks)):
+            rows_of_hour = [(r.read_at_us, r.count, r.quality) for r in chunk.decode(row.data)]
+            assert len(rows_of_hour) == row.rows
+            history.setdefault(names[row.channel_id], []).extend(rows_of_hour)
+    assert len(names) == len(set(names.values()))
+    assert history.keys() == distinct.keys()
+    for key, rows in distinct.items():
+        assert len(history[key]) == len(rows), key
+        assert set(history[key]) == rows, key
+
+
+def _wait_billed(client: httpx.Client) -> None:
+    query = {"period": _period(), "limit": "1"}
+    wait_for(
+        lambda: client.get("/api/v1/bills", params=query).json()["items"],
+        BILLED_S,
+        "the bills of last month",
+    )
+
+
+def _wait_looked_at(engine: Engine) -> None:
+    def empty() -> bool:
+        with engine.connect() as connection:
+            reader = connection.execution_options(readonly=True)
+            return reader.scalar(select(func.count()).select_from(outbox)) == 0
+
+    wait_for(empty, BILLED_S, "the outbox")
+
+
+def _bills(client: httpx.Client) -> dict[str, Bill]:
+    """Return every bill of last month with its lines, without when it was posted."""
+    page = client.get("/api/v1/bills", params={"period": _period(), "limit": 500}).json()
+    assert page["next"] is None
+    found = {}
+    for item in page["items"]:
+        bill = client.get(f"/api/v1/bills/{item['id']}").json()
+        found[bill["id"]] = {key: value for key, value in bill.items() if key != "posted_at"}
+    return found
+
+
+def _expected_bills(project: dict[str, Any]) -> set[str]:
+    pooled = {pool["building"] for pool in project["pools"]}
+    metered = {
+        f"{_period()}-{item['premise']}-{item['service']}-1"
+        for item in project["meters"]
+        if item.get("tariff")
+    }
+    return metered | {
+        f"{_period()}-{item['id']}-shared-1"
+        for item in project["premises"]
+        if item["building"] in pooled and item["kind"] == "home"
+    }
+
+
+def _part_quantity(part: Bill, meters: Meters, devices: set[str]) -> Fraction:
+    """Return what a meter counted, from its words alone, after comparing them with the meter's."""
+    assert part["device_id"] in devices
+    profile = meters.profile(part["device_id"])
+    ends = []
+    for edge in ("start", "end"):
+        (read,) = part[edge]["reads"]
+        at_us = read["read_at_us"]
+        assert at_us == part[edge]["boundary_us"]
+        assert read["gateway_id"] == GATEWAY
+        assert read["words_hex"] == meters.words(part["device_id"], part["point"], at_us)
+        decoded = counts(profile, read["words_hex"])
+        assert decoded == read["count"] == part[edge]["count"]
+        ends.append(decoded)
+    assert ends[1] - ends[0] == part["counts"]
+    scale = Fraction(10) ** part["exponent"] * Fraction(part["multiplier"])
+    assert Fraction(part["quantity"]) == (ends[1] - ends[0]) * scale
+    return (ends[1] - ends[0]) * scale
+
+
+def _check_lines(bill: Bill, entry: Bill, quantity: Fraction, project: dict[str, Any]) -> None:
+    lines = [_fen(item["amount"]) for item in bill["line_items"]]
+    total_fen = _fen(bill["total"])
+    if entry["service"] == "water":
+        expected_fen, exact = water_fen(quantity, Fraction(entry["used_before"]))
+        # rounded once: each line is within a fen of its exact amount, and the sum is exact
+        assert all(
+            abs(line - part) < 1 for line, part in zip_longest(lines, exact, fillvalue=-9)
+        ), bill["id"]
+    elif entry["supply"] == "resold":
+        invoice = next(item for item in project["invoices"] if item["master"] == entry["parent"])
+        expected_fen = fen(quantity * invoice_price(invoice["quantity"], invoice["amount"]))
+        assert lines == [expected_fen], bill["id"]
+    else:
+        assert lines == electricity_fen(quantity), bill["id"]
+        expected_fen = sum(lines)
+    assert total_fen == expected_fen == sum(lines), bill["id"]
+
+
+def _fen(yuan: str) -> int:
+    return int(Fraction(yuan) * 100)
+
+
+def _period() -> str:
+    return f"{last_month():%Y-%m}"
