@@ -13,7 +13,7 @@ from edge.journal import Journal
 from protocols.delivery import messages, sender, topics
 from protocols.delivery.envelope import LANE_EVENTS, LANES
 from protocols.errors import WireError
-from protocols.io.mqtt import Broker
+from protocols.io.mqtt import PARALLEL, Broker, publish_all
 
 HELLO_S = 60.0
 TICK_S = 1.0
@@ -179,11 +179,16 @@ class Uplink:
         self, client: aiomqtt.Client, lane: int, effects: tuple[sender.SenderEffect, ...]
     ) -> None:
         topic = topics.up(self.journal.gateway, "0" if lane == LANE_EVENTS else "1")
-        for effect in effects:
-            if isinstance(effect, sender.Send):
-                packed = await asyncio.to_thread(self.journal.envelope, lane, effect.seq)
-                if packed is not None:
-                    await client.publish(topic, packed, qos=1)
+        wanted = [effect.seq for effect in effects if isinstance(effect, sender.Send)]
+        for start in range(0, len(wanted), PARALLEL):
+            packed = await asyncio.to_thread(
+                self._envelopes, lane, wanted[start : start + PARALLEL]
+            )
+            await publish_all(client, [(topic, item) for item in packed])
+
+    def _envelopes(self, lane: int, wanted: list[int]) -> list[bytes]:
+        packed = [self.journal.envelope(lane, seq) for seq in wanted]
+        return [item for item in packed if item is not None]
 
     def _step(self, lane: int, event: sender.SenderEvent) -> tuple[sender.SenderEffect, ...]:
         jitter = random.random()  # noqa: S311 - jitter, no secret

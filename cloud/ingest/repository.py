@@ -261,7 +261,8 @@ def waiting_since_us(connection: Connection, project_id: str) -> int | None:
             envelopes.c.seq > lanes.c.through,
         )
     )
-    return connection.scalar(query)
+    since_us: int | None = connection.scalar(query)
+    return since_us
 
 
 def counts(connection: Connection) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cloud.ingest.service import Incoming, Outcome, process
 from protocols.delivery import messages, topics
-from protocols.io.mqtt import Broker
+from protocols.io.mqtt import Broker, publish_all
 
 GROUP = 32
 QUEUE = 1024
@@ -60,9 +60,11 @@ class IngestWorker:
             while len(group) < GROUP and not queue.empty():
                 group.append(queue.get_nowait())
             outcome = await asyncio.to_thread(self._commit, group)
-            for gateway, answer in outcome.answers:
-                topic = topics.down(gateway, "ack")
-                await client.publish(topic, messages.pack(answer), qos=1)
+            answers = [
+                (topics.down(gateway, "ack"), messages.pack(answer))
+                for gateway, answer in outcome.answers
+            ]
+            await publish_all(client, answers)
             self._committed()
 
     def _commit(self, group: list[Incoming]) -> Outcome:

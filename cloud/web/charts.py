@@ -44,7 +44,7 @@ def bars(usage: Usage, uom: str, *, step: Literal["hour", "day"]) -> Chart:
         step=step,
         points=[(_ms(bar.start_us), _text(bar.quantity)) for bar in usage.bars],
         end=_ms(usage.bars[-1].end_us),
-        partial=any(bar.partial for bar in usage.bars),
+        partial=any(bar.partial and bar.quantity is not None for bar in usage.bars),
         gaps=[Gap(_ms(gap.start_us), _ms(gap.end_us), _text(gap.quantity)) for gap in usage.gaps],
     )
 

@@ -16,7 +16,7 @@ from cloud.web.alert_queries import alerts_of
 from cloud.web.bill_queries import BillFilter, bills_of
 from cloud.web.formats import midnight_us, shown_uom
 from cloud.web.paging import MOST, Pager, offset_of
-from cloud.web.permissions import BILLING, sees_daily, sees_values
+from cloud.web.permissions import BILLING, DAILY, LOAD, sees_values
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
 from cloud.web.site_queries import DeviceRow, buildings_of, count_states, devices_of
@@ -92,7 +92,7 @@ def show_device(
     first = min((month or on).replace(day=1), today.replace(day=1))
     meter = next(iter(meters_at(connection, device_id=device_id)), None)
     sees = sees_values(visit.person, device.premise_id)
-    daily = sees_daily(visit.person, device.premise_id)
+    curves, daily = visit.person.role in LOAD, visit.person.role in DAILY
     return page(
         visit,
         "device.html",
@@ -109,6 +109,7 @@ def show_device(
         late_us=late_after_us(device.period_s),
         meter=meter,
         sees=sees,
+        curves=curves,
         daily=daily,
         today=today,
         day=on,
@@ -117,8 +118,8 @@ def show_device(
         month=first,
         month_before=month_before(first),
         month_after=next_month(first),
-        day_chart=_day_chart(visit, connection, meter, on) if sees else None,
-        curve_chart=_curve(visit, connection, device, on) if sees else None,
+        day_chart=_day_chart(visit, connection, meter, on) if curves else None,
+        curve_chart=_curve(visit, connection, device, on) if curves else None,
         month_chart=_month_chart(visit, connection, meter, first) if daily else None,
         alerts=alerts_of(connection, visit.person.project_id, device_id=device_id, limit=10),
         bills=_bills(visit, connection, device),

@@ -10,7 +10,7 @@ from cloud.auth import ROLES, STAFF
 from cloud.requests import Reading
 from cloud.web import charts, home_pages
 from cloud.web.alert_queries import AlertRow, alerts_of, open_mark
-from cloud.web.permissions import ACKNOWLEDGE, sees_values
+from cloud.web.permissions import ACKNOWLEDGE, LOAD, sees_values
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
 from cloud.web.site_queries import (
@@ -74,7 +74,7 @@ def show_first_screen(visit: AnyVisit, connection: Reading) -> Response:
         counts=count_states(rows),
         gateways=gateways_of(connection, visit.person.project_id, now_us=visit.now_us),
         load=load_of(rows, masters),
-        chart=_load_chart(connection, masters, visit.now_us),
+        chart=_load_chart(connection, masters, visit.now_us) if visit.person.role in LOAD else None,
         sees=lambda row: sees_values(visit.person, row.premise_id),
         open_alerts=_open_alerts(visit, connection),
     )

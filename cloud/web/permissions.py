@@ -43,8 +43,3 @@ def sees_values(person: Person, premise_id: str | None) -> bool:
     if premise_id is None:
         return person.is_staff
     return person.role in LOAD or (person.role == "resident" and person.premise_id == premise_id)
-
-
-def sees_daily(person: Person, premise_id: str | None) -> bool:
-    """Say whether this person may see consumption per day of a meter of that premise."""
-    return sees_values(person, premise_id) or person.role in DAILY

@@ -1,6 +1,9 @@
 """Where the broker is and how to connect to it (aiomqtt)."""
 
+import asyncio
+import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -9,6 +12,9 @@ import aiomqtt
 PLAIN_PORT = 1883
 TLS_PORT = 8883
 KEEPALIVE_S = 30
+# a slow link must take this many batches of 64 KiB in this time
+PARALLEL = 16
+PUBLISH_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Broker:
 
     def client(self, identifier: str | None = None, *, queue: int = 0) -> aiomqtt.Client:
         """Return a client with a clean session: journal and database, not the broker, remember."""
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             self.host,
             self.port,
             username=self.username,
@@ -60,4 +66,19 @@ class Broker:
             max_inflight_messages=1000,
             max_queued_incoming_messages=queue or None,
             timeout=10,
+            # our small answers would make the next publish wait 40 ms for the peer's TCP
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        client.pending_calls_threshold = PARALLEL
+        return client
+
+
+async def publish_all(client: aiomqtt.Client, messages: Sequence[tuple[str, bytes]]) -> None:
+    """Publish (topic, payload) at QoS 1 in this order, waiting for many PUBACKs at a time."""
+    for start in range(0, len(messages), PARALLEL):
+        await asyncio.gather(
+            *(
+                client.publish(topic, payload, qos=1, timeout=PUBLISH_S)
+                for topic, payload in messages[start : start + PARALLEL]
+            )
         )

@@ -3,25 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from browser_visit import Served, Visitor
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from screenshots import ARGUMENTS, CHROMIUM, Login, log_in
 from seed_pages import seed, serving_app
-from sqlalchemy import Engine
 
 from cloud.database import migrate, open_engine
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running server over a seeded database."""
-
-    url: str
-    engine: Engine
-    logins: dict[str, Login]
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +48,6 @@ def browser() -> Iterator[Browser]:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield browser
         browser.close()
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """A page of a browser, and what went wrong on it."""
-
-    page: Page
-    complaints: list[str]
-    foreign: list[str]
 
 
 @pytest.fixture

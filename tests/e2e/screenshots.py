@@ -45,7 +45,7 @@ def addresses(page: Page, url: str, role: str) -> Iterator[tuple[str, str]]:
     if role in {"manager", "guard"}:
         yield "devices", "/devices"
         yield "device", "/devices/e-pump"
-        yield "device-home", "/devices/e-1-303"
+        yield "device-home", "/devices/e-2-101"
         yield "alerts", "/alerts"
     if role == "manager":
         yield "water", "/devices/w-1-303"

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Served, Visitor
+from browser_visit import Served, Visitor
 from playwright.sync_api import Page, expect
 from seed_pages import keep_alive
 from sqlalchemy import update

@@ -83,6 +83,12 @@ def test_curves_go_to_maintenance_daily_totals_to_clerks_nothing_to_guards(
         for role in ("maintenance", "clerk", "guard")
     }
     assert charts == {"maintenance": 3, "clerk": 1, "guard": 0}
+    # public equipment has no meter point here: a curve alone
+    shared = {
+        role: log_in(role).get("/devices/d55").text.count("data-chart ")
+        for role in ("maintenance", "clerk", "guard")
+    }
+    assert shared == {"maintenance": 1, "clerk": 0, "guard": 0}
 
 
 def test_a_resident_sees_only_bills_of_the_own_home(log_in: LogIn) -> None:
