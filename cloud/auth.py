@@ -8,7 +8,7 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from cloud.errors import CloudError
 from cloud.sites.tables import sessions, users
@@ -18,6 +18,7 @@ STAFF: Final = frozenset({"manager", "maintenance", "clerk", "guard", "integrato
 ROLES: Final = STAFF | {"resident"}
 
 _HASHER: Final = PasswordHasher()
+_REFUSED: Final = "user name or password is wrong"
 # verified when there is no such user, so that both answers take as long
 _NOBODY: Final = _HASHER.hash(secrets.token_hex(16))
 
@@ -55,32 +56,34 @@ def generate_password() -> str:
     return "-".join(raw[index : index + 4] for index in range(0, 16, 4))
 
 
-def log_in(connection: Connection, username: str, password: str) -> str:
-    """Return a new token; LoginRefusedError tells nothing of which part was wrong."""
-    row = connection.execute(
-        select(users.c.id, users.c.password_hash).where(
-            users.c.username == username, users.c.active
-        )
-    ).one_or_none()
+def log_in(engine: Engine, username: str, password: str) -> str:
+    """Return a new token; LoginRefusedError tells nothing of which part was wrong.
+
+    The hash is checked outside any transaction: it takes its time, and nobody waits for it.
+    """
+    query = select(users.c.id, users.c.password_hash).where(
+        users.c.username == username, users.c.active
+    )
+    with engine.connect() as connection:
+        row = connection.execution_options(readonly=True).execute(query).one_or_none()
     try:
         _HASHER.verify(row.password_hash if row else _NOBODY, password)
     except (VerifyMismatchError, InvalidHashError) as error:
-        message = "user name or password is wrong"
-        raise LoginRefusedError(message) from error
+        raise LoginRefusedError(_REFUSED) from error
     if row is None:
-        message = "user name or password is wrong"
-        raise LoginRefusedError(message)
+        raise LoginRefusedError(_REFUSED)
     token = secrets.token_urlsafe(32)
     now_us = time.time_ns() // 1000
-    connection.execute(delete(sessions).where(sessions.c.expires_us < now_us))
-    connection.execute(
-        sessions.insert().values(
-            token_hash=_digest(token),
-            user_id=row.id,
-            created_us=now_us,
-            expires_us=now_us + SESSION_S * 1_000_000,
+    with engine.begin() as connection:
+        connection.execute(delete(sessions).where(sessions.c.expires_us < now_us))
+        connection.execute(
+            sessions.insert().values(
+                token_hash=_digest(token),
+                user_id=row.id,
+                created_us=now_us,
+                expires_us=now_us + SESSION_S * 1_000_000,
+            )
         )
-    )
     return token
 
 

@@ -30,6 +30,7 @@ def writing(request: Request) -> Iterator[Connection]:
         yield connection
 
 
+Database = Annotated[Engine, Depends(engine_of)]
 Reading = Annotated[Connection, Depends(reading)]
 Writing = Annotated[Connection, Depends(writing, scope="function")]
 

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from cloud import auth
 from cloud.paging import Cursor, Limit, Page, page
-from cloud.requests import Reading, Staff, Writing
+from cloud.requests import Database, Reading, Staff
 from cloud.sites.schemas import ChannelOut, Credentials, DeviceOut, GatewayOut, Token
 from cloud.sites.tables import channels, devices, gateways
 from cloud.telemetry.tables import latest
@@ -15,9 +15,9 @@ router = APIRouter(tags=["sites"])
 
 
 @router.post("/tokens")
-def create_token(credentials: Credentials, connection: Writing) -> Token:
+def create_token(credentials: Credentials, engine: Database) -> Token:
     """Log in; the token goes into `Authorization: Bearer`."""
-    token = auth.log_in(connection, credentials.username, credentials.password)
+    token = auth.log_in(engine, credentials.username, credentials.password)
     return Token(access_token=token)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from cloud import auth
-from cloud.requests import COOKIE, Visitor, Writing
+from cloud.requests import COOKIE, Database, Visitor, Writing
 from cloud.web.i18n import LANGUAGE_COOKIE, Language
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
@@ -30,7 +30,7 @@ def show_login(guest: AnyGuest, person: Visitor, next: str = "/") -> Response:  
 @router.post("/login", dependencies=[OwnSite])
 def log_in(
     guest: AnyGuest,
-    connection: Writing,
+    engine: Database,
     username: Text,
     password: Text,
     next: Text = "/",  # noqa: A002  # the form says next
@@ -38,7 +38,7 @@ def log_in(
     """Log in (a thread runs this: argon2 takes its time); 401 with the form if refused."""
     target = own_path(next)
     try:
-        token = auth.log_in(connection, username.strip(), password)
+        token = auth.log_in(engine, username.strip(), password)
     except auth.LoginRefusedError:
         return page(guest, "login.html", status=401, next=target, username=username, wrong=True)
     answer = RedirectResponse(target, 303)

@@ -24,7 +24,7 @@ DEVICES = frozenset({"e-1-101", "e-1-102", "e-1-201", "e-1-202", "w-1-101"})
 MUTE = "e-1-102"
 PERIOD_S = 2
 ARRIVES_S = 10.0
-MUTE_FROM_S, MUTE_FOR_S = 20, SILENT_PERIODS + GRACE_S + 12
+MUTE_FROM_S, MUTE_FOR_S = 16, SILENT_PERIODS + GRACE_S + 10
 SLACK_US = 2_000_000
 POINTS = {"electricity": "energy_import", "water": "total_positive"}
 

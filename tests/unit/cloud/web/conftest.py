@@ -77,8 +77,7 @@ def log_in(app: FastAPI, engine: Engine) -> Iterator[LogIn]:
 
     def as_role(role: str) -> Client:
         client = TestClient(app, follow_redirects=False)
-        with engine.begin() as connection:
-            token = auth.log_in(connection, role, PASSWORD)
+        token = auth.log_in(engine, role, PASSWORD)
         client.cookies.set("hutong_session", token)
         clients.append(client)
         return client

@@ -19,7 +19,7 @@ def test_parts(url: str, expected: Broker) -> None:
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1", "http://127.0.0.1", "mqtt://", "mqtt://h:99999"])
 def test_other_urls_are_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="allowed are mqtt://|Port out of range"):
+    with pytest.raises(ValueError, match=r"allowed are mqtt://|Port out of range"):
         Broker.parse(url)
 
 
