@@ -15,3 +15,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say last which parts of the system were missing, so that no skip goes unseen."""
     for part, reason in sorted(MISSING.items()):
         terminalreporter.write_line(f"not tested: {part}: {reason}", yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a program started in this process would bind the loggers to a stderr that is soon closed
+    monkeypatch.setattr("protocols.io.logs.configure", lambda *_: None)
