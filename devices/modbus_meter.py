@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import cast, get_args
 
+from devices.data_point import Multiplier
 from devices.driver import Clock, Link, Sample
 from devices.point_decoder import PointDecoder
-from devices.profile import Multiplier, Profile
+from devices.profile import Profile
 from protocols.errors import ConfigError, DeviceError
 from protocols.modbus.plan import Block, plan
 from protocols.modbus.wire import Wire
@@ -33,6 +34,7 @@ class ModbusMeter:
         self.unit_id = unit_id
         self.points = tuple(dict.fromkeys(points))
         self.min_gap_s = profile.rules.min_gap_ms / 1000
+        self.timeout_s = None if profile.timeout_ms is None else profile.timeout_ms / 1000
         self.blocks: tuple[Block, ...] = tuple(
             plan(
                 [profile.span(point) for point in self.points],
@@ -40,11 +42,14 @@ class ModbusMeter:
                 wire=wire,
                 even=profile.rules.even,
                 readable=profile.readable(),
+                alone=profile.alone(),
+                forbidden=profile.untouchable(),
             )
         )
+        homes = _homes(profile, self.points, self.blocks)
         ratios = cast("Mapping[Multiplier, Decimal]", multipliers)
         self._jobs = tuple(
-            (block, tuple(_decoders(profile, block, self.points, ratios))) for block in self.blocks
+            (block, tuple(_decoders(profile, block, homes[block], ratios))) for block in self.blocks
         )
 
     async def read(self, link: Link, clock: Clock) -> list[Sample]:
@@ -114,10 +119,21 @@ def _check(profile: Profile, points: Sequence[str], multipliers: Mapping[str, De
         raise ConfigError(*faults)
 
 
+def _homes(
+    profile: Profile, points: Sequence[str], blocks: Sequence[Block]
+) -> dict[Block, list[str]]:
+    homes: dict[Block, list[str]] = {block: [] for block in blocks}
+    for point in points:
+        span = profile.span(point)
+        # the smallest, so that a point that is read alone comes from its own request
+        home = min((block for block in blocks if block.holds(span)), key=lambda b: b.count)
+        homes[home].append(point)
+    return homes
+
+
 def _decoders(
     profile: Profile, block: Block, points: Sequence[str], multipliers: Mapping[Multiplier, Decimal]
 ) -> list[PointDecoder]:
-    held = [point for point in points if block.holds(profile.span(point))]
     return [
         PointDecoder(
             profile,
@@ -125,7 +141,7 @@ def _decoders(
             offset=profile.span(point).address - block.address,
             multipliers=multipliers,
         )
-        for point in held
+        for point in points
     ]
 
 

@@ -5,8 +5,10 @@ import struct
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from devices.data_point import Multiplier
 from devices.driver import Quality, Sample
-from devices.profile import Multiplier, Profile
+from devices.profile import Profile
+from protocols.modbus.plan import Block
 from protocols.modbus.registers import RegisterType, codecs, to_count
 
 # Twice the half step of a float32: nearer than this to a half, the shortest decimal decides.
@@ -136,6 +138,25 @@ class PointDecoder:
         if isinstance(raw, float):
             return int.from_bytes(struct.pack(">d" if self._double else ">f", raw), "big")
         return raw & ((1 << self._bits) - 1)
+
+
+def decode_words(
+    profile: Profile, function: int, address: int, words: tuple[int, ...]
+) -> list[Sample]:
+    """Samples, at instant 0, of each point that lies wholly in the words read from `address`.
+
+    A point that is read alone is only there if these are exactly its words. Multipliers are 1.
+    """
+    block = Block(function, address, len(words))
+    samples = []
+    for point_id, point in profile.points.items():
+        span = profile.span(point_id)
+        if not block.holds(span) or (point.read_alone and span.count != block.count):
+            continue
+        offset = span.address - address
+        decoder = PointDecoder(profile, point_id, offset=offset, multipliers={})
+        samples.append(decoder.sample(words, 0, 0))
+    return samples
 
 
 def _coarse_from(kind: RegisterType, steps: float) -> float:

@@ -1,16 +1,19 @@
 """A device profile: what one model of meter offers, at which registers, in which units."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from devices.data_point import Address, DataPoint, Function
+from devices.fingerprint import Fingerprint
+from devices.variant import Variant, applied
 from devices.yaml_file import Strict, load_yaml
 from protocols.errors import ConfigError
-from protocols.modbus.plan import MAX_REGISTERS, Span
-from protocols.modbus.registers import RegisterType, WordOrder
+from protocols.modbus.plan import MAX_REGISTERS, Block, Span
+from protocols.modbus.registers import RegisterType, WordOrder, decode, to_count
 
 
 class ProfileError(ConfigError):
@@ -18,89 +21,8 @@ class ProfileError(ConfigError):
 
 
 Medium = Literal["electric", "water"]
-Multiplier = Literal["ct", "pt"]
-
-
-def _address(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return int(value, 0)
-        except ValueError:
-            return value
-    return value
-
-
-def _decimal_text(value: object) -> object:
-    try:
-        return Decimal(value) if isinstance(value, str) else _refuse(value)
-    except InvalidOperation:
-        return _refuse(value)
-
-
-def _refuse(value: object) -> object:
-    message = f'{value!r} is no number written as text, like "0.01"'
-    raise ValueError(message)
-
-
-Address = Annotated[int, BeforeValidator(_address), Field(ge=0, le=0xFFFF)]
-Bits = Annotated[int, BeforeValidator(_address), Field(ge=0, lt=1 << 64)]
-DecimalText = Annotated[Decimal, BeforeValidator(_decimal_text), Field(allow_inf_nan=False)]
-
-
-class PointName(Strict):
-    """What people call the quantity."""
-
-    zh: str = Field(min_length=1)
-    en: str = Field(min_length=1)
-
-
-class ValueRange(Strict):
-    """Smallest and largest plausible value in the point's uom, before multipliers."""
-
-    min: DecimalText
-    max: DecimalText
-
-
-class DataPoint(Strict):
-    """One decodable quantity: value = raw * scale in `uom`, counted in steps of `resolution`."""
-
-    name: PointName
-    address: Address
-    type: RegisterType
-    uom: str
-    resolution: DecimalText
-    function: Literal[3, 4] | None = None
-    word_order: WordOrder | None = None
-    scale: DecimalText = Decimal(1)
-    billing: bool = False
-    multiply_by: tuple[Multiplier, ...] = ()
-    sentinels: tuple[Bits, ...] = ()
-    range: ValueRange | None = None
-    note: str | None = None
-
-    @property
-    def exponent(self) -> int:
-        """Exponent of the count: value = count * 10**exponent."""
-        return self.resolution.adjusted()
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.resolution != Decimal(1).scaleb(self.exponent):
-            message = f'resolution {self.resolution}: allowed are powers of ten, like "0.01"'
-            raise ValueError(message)
-        if self.scale <= 0:
-            message = f"scale {self.scale}: allowed are numbers above 0"
-            raise ValueError(message)
-        if self.billing and self.multiply_by:
-            message = (
-                "multiply_by: a billing register stays as the meter shows it, use no multiplier"
-            )
-            raise ValueError(message)
-        bits = 16 * self.type.word_count
-        if any(sentinel >> bits for sentinel in self.sentinels):
-            message = f"sentinels: allowed are bit patterns of {bits} bits"
-            raise ValueError(message)
-        return self
+Evidence = Literal["maker-text", "two-sources", "one-source"]
+FUNCTIONS: tuple[Function, ...] = (3, 4)
 
 
 class Serial(Strict):
@@ -114,26 +36,42 @@ class Serial(Strict):
 class Rules(Strict):
     """What a request must respect; `holes` says which registers between points may be read."""
 
-    even: bool = False
+    even: bool = Field(default=False, description="Start and count of a read must be even.")
     min_gap_ms: int = Field(default=50, ge=0, le=10_000)
     holes: Literal["none", "known", "any"] = "known"
+
+
+class Forbidden(Strict):
+    """Registers that no read may touch."""
+
+    address: Address
+    count: int = Field(ge=1, le=0x10000)
+    function: Function | None = Field(default=None, description="Only this one; default: both.")
+    reason: str = Field(min_length=1)
 
 
 class Profile(Strict):
     """One model of meter."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="The file's name.")
     maker: str
     model: str
     medium: Medium
-    source: tuple[str, ...] = Field(min_length=1)
-    function: Literal[3, 4]
+    source: tuple[str, ...] = Field(min_length=1, description="Where each fact can be read.")
+    evidence: Evidence = Field(default="one-source", description="How well the map is known.")
+    function: Function
     word_order: WordOrder = WordOrder.ABCD
     max_registers: int = Field(default=MAX_REGISTERS, ge=1, le=MAX_REGISTERS)
+    timeout_ms: int | None = Field(
+        default=None, ge=10, le=60_000, description="Least time to wait for a reply."
+    )
     serial: Serial | None = None
     rules: Rules = Rules()
+    forbidden: tuple[Forbidden, ...] = ()
+    fingerprint: Fingerprint | None = None
     notes: tuple[str, ...] = ()
     points: dict[str, DataPoint] = Field(min_length=1)
+    variants: dict[str, Variant] = {}
 
     def span(self, point: str) -> Span:
         """Registers of a point; KeyError if the profile has no such point."""
@@ -148,10 +86,63 @@ class Profile(Strict):
         """Registers that a block may touch besides the wanted ones; None for any."""
         if self.rules.holes == "any":
             return None
-        return [] if self.rules.holes == "none" else [self.span(point) for point in self.points]
+        known = [] if self.rules.holes == "none" else self.points
+        return [self.span(point) for point in known if not self.points[point].read_alone]
+
+    def alone(self) -> list[Span]:
+        """Registers that only a request of their own reads."""
+        return [self.span(point) for point in self.points if self.points[point].read_alone]
+
+    def untouchable(self) -> list[Span]:
+        """Registers that no block may touch."""
+        return [
+            Span(function, hole.address, hole.count)
+            for hole in self.forbidden
+            for function in FUNCTIONS
+            if hole.function in (None, function)
+        ]
+
+    def identification(self) -> Block | None:
+        """The read whose answer `recognises` judges; None if the profile has no fingerprint."""
+        mark = self.fingerprint
+        if mark is None:
+            return None
+        if mark.point is not None:
+            span = self.span(mark.point)
+            return Block(span.function, span.address, span.count)
+        # the model has seen to it that a fingerprint without a point has all three
+        return Block(mark.function or self.function, mark.address or 0, mark.count or 1)
+
+    def recognises(self, words: tuple[int, ...]) -> bool:
+        """Whether these words, the answer to `identification`, come from this model."""
+        mark = self.fingerprint
+        if mark is None or mark.point is None or mark.range is None:
+            return mark is not None and mark.expects(words)
+        point = self.points[mark.point]
+        if len(words) != point.type.word_count:
+            return False
+        steps = to_count(
+            decode(words, point.type, self.order(mark.point)),
+            scale=point.scale,
+            resolution_exponent=point.exponent,
+            double=point.type is RegisterType.FLOAT64,
+        )
+        if steps is None:
+            return False
+        return mark.range.min <= Decimal(steps).scaleb(point.exponent) <= mark.range.max
+
+    def variant(self, name: str) -> "Profile":
+        """This profile with a variant's overrides; ProfileError if it has none of that name."""
+        if name not in self.variants:
+            known = ", ".join(self.variants) or "none: this profile has no variants"
+            message = f"variant: {name!r}: allowed for {self.id} are {known}"
+            raise ProfileError(message)
+        base = self.model_dump_json(exclude_unset=True, exclude={"variants"})
+        return Profile.model_validate_json(applied(base, self.variants[name]))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        forbidden = self.untouchable()
         for point_id in self.points:
             span = self.span(point_id)
             if self.rules.even and (span.address % 2 or span.count % 2):
@@ -160,7 +151,30 @@ class Profile(Strict):
             if span.count > self.max_registers:
                 message = f"points.{point_id}: {span.count} registers, max_registers allows fewer"
                 raise ValueError(message)
+            if any(span.overlaps(hole) for hole in forbidden):
+                message = f"points.{point_id}.address: {span.address:#06x}: is forbidden here"
+                raise ValueError(message)
+        mark = self.fingerprint
+        if mark is not None and mark.point is not None and mark.point not in self.points:
+            message = f"fingerprint.point: {mark.point!r}: allowed are {', '.join(self.points)}"
+            raise ValueError(message)
+        for name in self.variants:
+            self._check_variant(name)
         return self
+
+    def _check_variant(self, name: str) -> None:
+        try:
+            self.variant(name)
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+            told = "; ".join(
+                ".".join([*map(str, fault["loc"]), f" {fault['msg']}"]) for fault in faults
+            )
+            message = f"variants.{name}: {told}"
+            raise ValueError(message) from error
+        except ValueError as error:
+            message = f"variants.{name}: {error}"
+            raise ValueError(message) from error
 
 
 def profiles_folder() -> Path:

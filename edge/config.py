@@ -56,12 +56,13 @@ Bus = Annotated[TcpBus | RtuBus, Field(discriminator="kind")]
 
 
 class DeviceEntry(Strict):
-    """A device on a bus; no `points` means every point of its profile."""
+    """A device on a bus; no `points` means every point of its profile or of its variant."""
 
     id: Identifier
     bus: Identifier
     unit_id: int = Field(ge=0, le=255)
     profile: Identifier
+    variant: Identifier | None = None
     name: str = ""
     points: tuple[str, ...] = ()
     multipliers: dict[str, Ratio] = {}
@@ -70,6 +71,8 @@ class DeviceEntry(Strict):
     def meter(self, wire: Wire | None) -> ModbusMeter:
         """Return the driver of this device, its blocks planned for the wire."""
         profile = load_profile(self.profile)
+        if self.variant is not None:
+            profile = profile.variant(self.variant)
         ratios = {name: Decimal(ratio) for name, ratio in self.multipliers.items()}
         points = self.points or tuple(profile.points)
         return ModbusMeter(profile, self.unit_id, points, ratios, wire=wire)
@@ -137,7 +140,19 @@ def _faults(config: GatewayConfig) -> list[str]:
         if other != device.id:
             faults.append(f"{key}.unit_id: {device.unit_id}: is {other!r} on bus {device.bus}")
         try:
-            device.meter(None)
+            meter = device.meter(None)
         except ConfigError as error:
             faults += [f"{key}: {fault}" for fault in error.faults]
+            continue
+        faults += _impatient(config, device, meter.timeout_s)
     return faults
+
+
+def _impatient(config: GatewayConfig, device: DeviceEntry, timeout_s: float | None) -> list[str]:
+    least_ms = round(1000 * (timeout_s or 0))
+    return [
+        f"buses.{index}.timeout_ms: {bus.timeout_ms}: {device.id!r} may take {least_ms} to answer,"
+        f" allowed is {least_ms} or more"
+        for index, bus in enumerate(config.buses)
+        if bus.id == device.bus and bus.timeout_ms < least_ms
+    ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, tuple_, update
+from sqlalchemy import Connection, case, delete, func, select, tuple_, update
 
 from cloud.database import upsert
 from cloud.ingest.tables import batches, envelopes, generations, lanes, outbox, quarantine
@@ -220,11 +220,15 @@ def note_hello(connection: Connection, gateway: str, hello: Hello, seen_us: int)
     )
 
 
-def note_seen(connection: Connection, gateway_ids: Iterable[str], seen_us: int) -> None:
-    """Remember that gateways were heard."""
-    connection.execute(
-        update(gateways).where(gateways.c.id.in_(set(gateway_ids))).values(last_seen_us=seen_us)
-    )
+def note_seen(connection: Connection, batches_of: Mapping[str, int], seen_us: int) -> None:
+    """Remember that gateways were heard, and how many batches of their backlog that settles."""
+    for gateway, settled in sorted(batches_of.items()):
+        left = case((gateways.c.backlog > settled, gateways.c.backlog - settled), else_=0)
+        connection.execute(
+            update(gateways)
+            .where(gateways.c.id == gateway)
+            .values(last_seen_us=seen_us, backlog=left)
+        )
 
 
 def take_outbox(connection: Connection, limit: int) -> list[tuple[int, str, bytes]]:

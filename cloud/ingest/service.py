@@ -113,7 +113,9 @@ def _store(
         connection,
         [(item.envelope.gateway, item.envelope.batch_id, item.good) for item in group.readings],
     )
-    repository.note_seen(connection, {item.gateway for item in arrived}, now_us)
+    settled = Counter(item.gateway for item in group.placed)
+    seen = {item.gateway: settled[item.gateway] for item in arrived}
+    repository.note_seen(connection, seen, now_us)
     generations = _greet(connection, group.states, hellos, now_us)
     for key in sorted(keys):
         gateway = key[0]

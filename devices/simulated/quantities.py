@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devices.profile import DataPoint
+from devices.data_point import DataPoint
 from devices.simulated.load import MICRO, Era, Load, fraction
 
 # The count a point shows at an instant: value = count * 10**exponent, on the meter's own side.

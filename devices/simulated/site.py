@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from devices.profile import DecimalText, Profile, load_profile
+from devices.data_point import DecimalText
+from devices.profile import Profile, load_profile
 from devices.simulated.faults import Fault
 from devices.simulated.load import (
     MICRO,

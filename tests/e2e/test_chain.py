@@ -1,7 +1,6 @@
 """From the register of a meter to the fen of a bill, through real processes, and with kills."""
 
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +14,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from sqlalchemy import Engine, func, select
 
 from cloud.database import open_engine
-from cloud.ingest.tables import batches, outbox, quarantine
-from cloud.sites.tables import channels
-from cloud.telemetry import chunk
-from cloud.telemetry.tables import chunks
-from protocols.delivery import batch as wire
 from tests.e2e.chain_processes import (
     GATEWAY,
     PROJECT_FILE,
@@ -31,6 +24,7 @@ from tests.e2e.chain_processes import (
     last_month,
     wait_for,
 )
+from tests.e2e.delivered_history import check_batches, check_history, wait_looked_at
 from tests.e2e.recomputed_bills import (
     Meters,
     counts,
@@ -205,11 +199,11 @@ def test_kills_change_no_fen(settled: Tell, tmp_path: Path) -> None:
             disturbed = _bills(client)
         engine = open_engine(chain.database_url)
         try:
-            _wait_looked_at(engine)
+            wait_looked_at(engine, BILLED_S)
             chain.kill("cloud")
             with chain.journal() as journal:
-                _check_batches(engine, journal)
-            _check_history(engine)
+                check_batches(engine, journal)
+            check_history(engine)
         finally:
             engine.dispose()
         assert disturbed == undisturbed
@@ -281,48 +275,6 @@ def _let_run(chain: Chain, dice: random.Random) -> int:
     return backlog
 
 
-def _check_batches(engine: Engine, journal: sqlite3.Connection) -> None:
-    kept = {
-        row[0]: (row[1], row[2])
-        for row in journal.execute("SELECT batch_id, payload, records FROM batches")
-    }
-    with engine.connect() as connection:
-        stored = {
-            row.batch_id: (row.payload, row.records) for row in connection.execute(select(batches))
-        }
-        assert connection.scalar(select(func.count()).select_from(batches)) == len(stored)
-        assert connection.scalar(select(func.count()).select_from(quarantine)) == 0
-    assert stored == kept
-    assert len(kept) > KILLS_EACH
-
-
-def _check_history(engine: Engine) -> None:
-    delivered: Counter[tuple[str, str, str, int]] = Counter()
-    distinct: dict[tuple[str, str, str, int], set[tuple[int, int | None, int]]] = {}
-    with engine.connect() as connection:
-        for payload in connection.scalars(select(batches.c.payload)):
-            for columns in wire.decode(payload).series:
-                key = (columns.device, columns.point, columns.uom, columns.exponent)
-                rows = [(r.read_at_us, r.count, r.quality) for r in wire.readings(columns)]
-                delivered[key] += len(rows)
-                distinct.setdefault(key, set()).update(rows)
-        assert {key: len(rows) for key, rows in distinct.items()} == delivered
-        names = {
-            row.id: (row.device_id, row.point, row.uom, row.exponent)
-            for row in connection.execute(select(channels))
-        }
-        history: dict[tuple[str, str, str, int], list[tuple[int, int | None, int]]] = {}
-        for row in connection.execute(select(chunks)):
-            rows_of_hour = [(r.read_at_us, r.count, r.quality) for r in chunk.decode(row.data)]
-            assert len(rows_of_hour) == row.rows
-            history.setdefault(names[row.channel_id], []).extend(rows_of_hour)
-    assert len(names) == len(set(names.values()))
-    assert history.keys() == distinct.keys()
-    for key, rows in distinct.items():
-        assert len(history[key]) == len(rows), key
-        assert set(history[key]) == rows, key
-
-
 def _wait_billed(client: httpx.Client) -> None:
     query = {"period": _period(), "limit": "1"}
     wait_for(
@@ -330,15 +282,6 @@ def _wait_billed(client: httpx.Client) -> None:
         BILLED_S,
         "the bills of last month",
     )
-
-
-def _wait_looked_at(engine: Engine) -> None:
-    def empty() -> bool:
-        with engine.connect() as connection:
-            reader = connection.execution_options(readonly=True)
-            return reader.scalar(select(func.count()).select_from(outbox)) == 0
-
-    wait_for(empty, BILLED_S, "the outbox")
 
 
 def _bills(client: httpx.Client) -> dict[str, Bill]:
