@@ -110,6 +110,9 @@ def import_site(
     file: Path,
     cutover: Annotated[str, typer.Option(help="first billed month, YYYY-MM")],
     *,
+    renew_passwords: Annotated[
+        bool, typer.Option("--renew-passwords", help="also of users who are there already")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import a project file: premises, meters, opening registers, annual use so far, users."""
@@ -117,7 +120,7 @@ def import_site(
     begins_on = _first_day(cutover, "--cutover")
     with _migrated(Settings()).begin() as connection:
         rows = import_project(connection, document, cutover_on=begins_on)
-        made = add_users(connection, document)
+        made = add_users(connection, document, renew=renew_passwords)
     if as_json:
         logins = [{"role": role, "username": name, "password": word} for role, name, word in made]
         typer.echo(json.dumps({"rows": rows, "users": logins}))

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from devices.data_point import Address, DataPoint, Function
+from devices.data_point import DataPoint, Forbidden, Function
 from devices.fingerprint import Fingerprint
 from devices.variant import Variant, applied
 from devices.yaml_file import Strict, load_yaml
@@ -39,15 +39,6 @@ class Rules(Strict):
     even: bool = Field(default=False, description="Start and count of a read must be even.")
     min_gap_ms: int = Field(default=50, ge=0, le=10_000)
     holes: Literal["none", "known", "any"] = "known"
-
-
-class Forbidden(Strict):
-    """Registers that no read may touch."""
-
-    address: Address
-    count: int = Field(ge=1, le=0x10000)
-    function: Function | None = Field(default=None, description="Only this one; default: both.")
-    reason: str = Field(min_length=1)
 
 
 class Profile(Strict):

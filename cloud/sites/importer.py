@@ -99,23 +99,26 @@ def import_project(connection: Connection, file: ProjectFile, *, cutover_on: dat
     return _size(connection) - before
 
 
-def add_users(connection: Connection, file: ProjectFile) -> list[tuple[str, str, str]]:
-    """Add the file's users with drawn passwords; return role, user name, password of new ones."""
+def add_users(
+    connection: Connection, file: ProjectFile, *, renew: bool = False
+) -> list[tuple[str, str, str]]:
+    """Add the file's users with drawn passwords; return role, user name, password of new ones.
+
+    `renew` draws new passwords for those who are there already, whose old ones were lost.
+    """
     made: list[tuple[str, str, str]] = []
     for entry in file.users:
-        if connection.scalar(select(users.c.id).where(users.c.username == entry.username)):
+        held = connection.scalar(select(users.c.id).where(users.c.username == entry.username))
+        if held is not None and not renew:
             continue
         password = auth.generate_password()
-        connection.execute(
-            users.insert().values(
-                project_id=file.project.id,
-                username=entry.username,
-                name=entry.name,
-                role=entry.role,
-                premise_id=entry.premise,
-                password_hash=auth.hash_password(password),
-            )
-        )
+        row = {"name": entry.name, "role": entry.role, "premise_id": entry.premise}
+        row |= {"password_hash": auth.hash_password(password)}
+        if held is None:
+            row |= {"project_id": file.project.id, "username": entry.username}
+            connection.execute(users.insert().values(**row))
+        else:
+            connection.execute(users.update().where(users.c.id == held).values(**row))
         made.append((entry.role, entry.username, password))
     return made
 
