@@ -1,4 +1,4 @@
-"""A served, seeded database and a browser for the whole run; skipped without Chromium."""
+"""A served, seeded database and a browser."""
 
 import threading
 import time
@@ -12,9 +12,10 @@ from screenshots import ARGUMENTS, CHROMIUM, Login, log_in
 from seed_pages import seed, serving_app
 
 from cloud.database import migrate, open_engine
+from tests.fixtures.system_parts import missing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('pages') / 'pages.db'}")
     migrate(engine)
@@ -40,10 +41,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
+# not for the session: while Playwright runs, no other test can run an event loop here
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium: {CHROMIUM} is not installed")
+        missing("chromium", f"{CHROMIUM} is not installed")
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield browser

@@ -11,9 +11,15 @@ from sqlalchemy import Engine, select, update
 
 from cloud.billing import runs
 from cloud.billing.evidence import evidence_of
-from cloud.billing.tables import bill_runs, bills, exceptions, line_items, pool_shares
+from cloud.billing.tables import (
+    bill_runs,
+    bills,
+    exceptions,
+    line_items,
+    pool_shares,
+    supplier_invoices,
+)
 from cloud.billing.tables import pool_statements as statements
-from cloud.billing.tables import supplier_invoices
 from cloud.metering.tables import installs
 from cloud.work import due_runs
 from tests.fixtures.estate import at, deliver, meter, premise, put_on_file, register, series
