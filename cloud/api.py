@@ -6,7 +6,10 @@ from cloud.alerts.endpoints import router as alerts
 from cloud.billing.endpoints import router as billing
 from cloud.sites.endpoints import router as sites
 from cloud.telemetry.endpoints import router as telemetry
+from cloud.web.pages import stream_changes
 
 router = APIRouter()
 for part in (sites, telemetry, alerts, billing):
     router.include_router(part)
+# the live stream of the pages, for programs
+router.add_api_route("/events", stream_changes, tags=["telemetry"])

@@ -78,7 +78,7 @@ class Profile(Strict):
         if self.rules.holes == "any":
             return None
         known = [] if self.rules.holes == "none" else self.points
-        return [self.span(point) for point in known if not self.points[point].read_alone]
+        return [self.span(point) for point in known]
 
     def alone(self) -> list[Span]:
         """Registers that only a request of their own reads."""

@@ -20,6 +20,7 @@ from edge import bootstrap
 from edge.backfill import backfill
 from edge.clock import SystemClock, VirtualClock
 from edge.config import RtuBus, Settings, load
+from edge.profile_commands import decode, profile_app
 from protocols.delivery.envelope import LANES
 from protocols.delivery.records import decimal_text, instant, microseconds
 from protocols.errors import ConfigError, HutongError, ProtocolError
@@ -31,6 +32,8 @@ app = typer.Typer(
 )
 journal_app = typer.Typer(no_args_is_help=True, help="What is in the gateway's journal.")
 app.add_typer(journal_app, name="journal")
+app.add_typer(profile_app, name="profile")
+app.command("decode")(decode)
 
 Config = Annotated[Path, typer.Option(help="the gateway file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

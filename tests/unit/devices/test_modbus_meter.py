@@ -3,6 +3,7 @@
 import math
 import struct
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from devices.driver import Sample
 from devices.modbus_meter import ModbusMeter
-from devices.profile import load_profile
+from devices.point_decoder import decode_words
+from devices.profile import load_profile, profiles_folder
 from devices.simulated.clock import VirtualClock
 from protocols.errors import ConfigError, DeviceError, LinkError
 from protocols.modbus.plan import Block
@@ -168,3 +170,37 @@ def test_a_float_register_that_is_coarser_than_its_resolution_is_flagged(
     high, low = struct.unpack(">HH", struct.pack(">f", kwh))
     samples = meter.decode(meter.blocks[0], (high, low), at_us=0, monotonic_us=0)
     assert [sample.quality for sample in samples] == [quality]
+
+
+def test_the_identification_of_an_em340_has_its_own_request() -> None:
+    meter = meter_of("carlo-gavazzi-em340", "voltage_l1", "identification", "current_l1")
+    assert meter.blocks == (Block(4, 0, 2), Block(4, 0x0B, 1), Block(4, 0x0C, 2))
+    assert meter.timeout_s == 0.6
+    (_, identification, _) = meter.blocks
+    (sample,) = meter.decode(identification, (341,), at_us=0, monotonic_us=0)
+    assert (sample.point, sample.count) == ("identification", 341)
+
+
+def test_words_of_a_longer_read_say_nothing_of_a_register_that_is_read_alone() -> None:
+    profile = load_profile("carlo-gavazzi-em340")
+    words = (0x090A, 0) + (0,) * 9 + (0x0155,)
+    assert [sample.point for sample in decode_words(profile, 4, 0, words)] == [
+        "voltage_l1",
+        "voltage_l2",
+        "voltage_l3",
+    ]
+    assert [sample.count for sample in decode_words(profile, 4, 0x0B, (0x0155,))] == [341]
+    assert decode_words(profile, 3, 0, words) == []
+
+
+def test_each_point_comes_from_one_block_even_where_registers_overlap(tmp_path: Path) -> None:
+    text = (profiles_folder() / "carlo-gavazzi-em340.yaml").read_text(encoding="utf-8")
+    entry = "points:\n  voltage_l31: {name: {zh: 线电压, en: L3-L1}, address: 0x000A, type: int32,"
+    entry += ' scale: "0.1", uom: V, resolution: "0.1"}\n'
+    path = tmp_path / "em340.yaml"
+    path.write_text(text.replace("points:\n", entry, 1), encoding="utf-8")
+    meter = ModbusMeter(load_profile(path), 1, ["voltage_l31", "identification"])
+    assert meter.blocks == (Block(4, 0x0A, 2), Block(4, 0x0B, 1))
+    script = Script({0x0A: (4001, 0), 0x0B: (341,)})
+    counts = {sample.point: sample.count for sample in meter.read_now(script.answer, CLOCK)}
+    assert counts == {"voltage_l31": 4001, "identification": 341}

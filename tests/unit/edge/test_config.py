@@ -35,6 +35,8 @@ FAULTS = [
     ("bus: rtu-1", "bus: tcp-1", "devices.1.unit_id: 1: ", "is 'e-1' on bus tcp-1"),
     ("unit_id: 1, profile: e", "unit_id: 256, profile: e", "devices.0.unit_id: 256: ", "255"),
     ("eastron-sdm120", "eastron-sdm999", "devices.0: ", "eastron-sdm630"),
+    ("profile: acrel-adl400", "profile: acrel-adl400, variant: x", "variant: 'x'", "primary-float"),
+    ("sdm120,", "sdm120, variant: x,", "devices.0: variant: 'x'", "none: this profile has no"),
     ("[energy_import]", "[energy]", "devices.0: points: 'energy': ", "energy_import"),
     ('{ct: "40"}', '{xt: "40"}', "devices.1: multipliers: 'xt': ", "allowed are ct, pt"),
     ('{ct: "40"}', '{ct: "0"}', "devices.1: multipliers.ct: 0: ", "numbers above 0"),
@@ -58,6 +60,22 @@ def test_a_good_file(tmp_path: Path) -> None:
     first, second = config.devices
     assert first.meter(None).points == ("energy_import",)
     assert len(second.meter(None).points) > 1
+
+
+def test_a_variant_reads_its_own_registers(tmp_path: Path) -> None:
+    text = GOOD.replace("eastron-sdm120", "chint-dtsu666, variant: older-map")
+    config = load(written(tmp_path, text))
+    (block,) = config.devices[0].meter(None).blocks
+    assert (block.function, block.address, block.count) == (3, 0x401E, 2)
+
+
+def test_a_bus_waits_as_long_as_its_slowest_meter_needs(tmp_path: Path) -> None:
+    text = GOOD.replace("eastron-sdm120", "carlo-gavazzi-em340")
+    load(written(tmp_path, text.replace("port: 15020", "port: 15020, timeout_ms: 600")))
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text.replace("port: 15020", "port: 15020, timeout_ms: 599")))
+    (fault,) = caught.value.faults
+    assert "buses.0.timeout_ms: 599: 'e-1' may take 600" in fault
 
 
 def test_the_shipped_gateway_files_are_good() -> None:
