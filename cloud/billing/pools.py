@@ -109,11 +109,10 @@ def share(
 
 
 def _charged(pool: Pool, balance: Balance) -> tuple[Decimal, str]:
-    if pool.kind == "public":
-        return balance.public, ""
-    if balance.loss < 0:
-        return Decimal(0), f"negative {balance.loss}: carried forward, not posted"
+    quantity = balance.public if pool.kind == "public" else balance.loss
+    if quantity < 0:
+        return Decimal(0), f"negative {quantity}: carried forward, not posted"
     cap = balance.master * (pool.cap_percent or Decimal(0)) / 100
-    if balance.loss > cap:
-        return cap, f"capped at {pool.cap_percent} %: the company bears {balance.loss - cap}"
-    return balance.loss, ""
+    if quantity > cap:
+        return cap, f"capped at {pool.cap_percent} %: the company bears {quantity - cap}"
+    return quantity, ""

@@ -1,53 +1,72 @@
-"""Modbus requests and replies for functions 1-6, 15 and 16, framed for TCP (MBAP) and RTU (CRC)."""
+"""Modbus PDUs framed for TCP (MBAP) and for RTU (CRC), which some gateways also send over TCP."""
 
 import struct
-from dataclasses import dataclass
 
-from protocols.errors import DeviceError, WireError
+from protocols.errors import WireError
+from protocols.modbus.identification import ENCAPSULATED
+from protocols.modbus.replies import (
+    EXCEPTIONS,
+    GATEWAY_NO_ANSWER,
+    exception_pdu,
+    match_pdu,
+    reply_pdu,
+)
+from protocols.modbus.requests import (
+    ILLEGAL_ADDRESS,
+    ILLEGAL_FUNCTION,
+    ILLEGAL_VALUE,
+    MASK_WRITE,
+    READ_BITS,
+    READ_REGISTERS,
+    READ_WRITE,
+    WRITE_COIL,
+    WRITE_COILS,
+    WRITE_MANY,
+    WRITE_ONE,
+    WRITE_REGISTER,
+    WRITE_REGISTERS,
+    Request,
+    parse_request_pdu,
+    request_pdu,
+)
 
-READ_BITS = (1, 2)
-READ_REGISTERS = (3, 4)
-WRITE_COIL, WRITE_REGISTER = WRITE_ONE = (5, 6)
-WRITE_COILS, WRITE_REGISTERS = WRITE_MANY = (15, 16)
-ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
-GATEWAY_NO_ANSWER = 11
-EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledge",
-    6: "device busy",
-    7: "negative acknowledge",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target did not answer",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """`count` bits or registers from wire `address`; `values` are the bits or words of a write."""
-
-    unit_id: int
-    function: int
-    address: int
-    count: int = 1
-    values: tuple[int, ...] = ()
-
-
-def request_pdu(request: Request) -> bytes:
-    """Function code and body of a request; ValueError where the standard allows no such request."""
-    function, count, values = request.function, request.count, request.values
-    _check(request)
-    if function in READ_BITS or function in READ_REGISTERS:
-        return _BHH.pack(function, request.address, count)
-    if function == WRITE_COIL:
-        return _BHH.pack(function, request.address, _COIL_ON if values[0] else 0)
-    if function in WRITE_ONE:
-        return _BHH.pack(function, request.address, values[0])
-    data = _pack_bits(values) if function == WRITE_COILS else struct.pack(f">{count}H", *values)
-    return _BHHB.pack(function, request.address, count, len(data)) + data
+__all__ = [
+    "EXCEPTIONS",
+    "GATEWAY_NO_ANSWER",
+    "ILLEGAL_ADDRESS",
+    "ILLEGAL_FUNCTION",
+    "ILLEGAL_VALUE",
+    "MASK_WRITE",
+    "READ_BITS",
+    "READ_REGISTERS",
+    "READ_WRITE",
+    "WRITE_COIL",
+    "WRITE_COILS",
+    "WRITE_MANY",
+    "WRITE_ONE",
+    "WRITE_REGISTER",
+    "WRITE_REGISTERS",
+    "Request",
+    "crc16",
+    "exception_pdu",
+    "find_rtu",
+    "match_pdu",
+    "match_rtu",
+    "match_tcp",
+    "open_rtu",
+    "open_tcp",
+    "parse_request_pdu",
+    "parse_rtu_request",
+    "parse_tcp_request",
+    "reply_pdu",
+    "request_pdu",
+    "rtu_frame",
+    "rtu_reply_length",
+    "rtu_request_length",
+    "tcp_answer",
+    "tcp_frame",
+    "tcp_length",
+]
 
 
 def tcp_frame(transaction_id: int, unit_id: int, pdu: bytes) -> bytes:
@@ -72,18 +91,35 @@ def tcp_length(buffer: bytes | bytearray) -> int | None:
     return 6 + int(length)
 
 
-def match_tcp(frame: bytes | bytearray, request: Request, transaction_id: int) -> tuple[int, ...]:
-    """Values in one whole TCP frame; DeviceError if refused, WireError if no answer to this."""
+def open_tcp(frame: bytes | bytearray) -> tuple[int, int, bytes]:
+    """Transaction id, unit id and PDU of one whole TCP frame; WireError."""
     length = tcp_length(frame)
     if length != len(frame):
         message = f"frame of {len(frame)} bytes, its header says {length}"
         raise WireError(message)
-    got_id, _, _, unit_id = _MBAP.unpack_from(frame)
+    transaction_id, _, _, unit_id = _MBAP.unpack_from(frame)
+    return transaction_id, unit_id, bytes(frame[_MBAP.size :])
+
+
+def open_rtu(frame: bytes | bytearray) -> tuple[int, bytes]:
+    """Unit id and PDU of one whole RTU frame; WireError if it is short or its CRC is wrong."""
+    if len(frame) < _SHORTEST_RTU:
+        message = f"frame of {len(frame)} bytes, the shortest has {_SHORTEST_RTU}"
+        raise WireError(message)
+    if not _crc_fits(frame):
+        message = f"checksum of {bytes(frame).hex(' ')} is wrong"
+        raise WireError(message)
+    return frame[0], bytes(frame[1:-2])
+
+
+def match_tcp(frame: bytes | bytearray, request: Request, transaction_id: int) -> tuple[int, ...]:
+    """Values in one whole TCP frame; DeviceError if refused, WireError if no answer to this."""
+    got_id, unit_id, pdu = open_tcp(frame)
     if got_id != transaction_id:
         message = f"answer to transaction {got_id}, asked was {transaction_id}"
         raise WireError(message)
     _check_unit(unit_id, request)
-    return match_pdu(bytes(frame[7:]), request)
+    return match_pdu(pdu, request)
 
 
 def tcp_answer(request: Request) -> tuple[bytes, struct.Struct]:
@@ -95,14 +131,9 @@ def tcp_answer(request: Request) -> tuple[bytes, struct.Struct]:
 
 def match_rtu(frame: bytes | bytearray, request: Request) -> tuple[int, ...]:
     """Values in one whole RTU frame; DeviceError if refused, WireError if no answer to this."""
-    if len(frame) < _SHORTEST_RTU:
-        message = f"frame of {len(frame)} bytes, the shortest has 5"
-        raise WireError(message)
-    if crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
-        message = f"checksum of {bytes(frame).hex(' ')} is wrong"
-        raise WireError(message)
-    _check_unit(frame[0], request)
-    return match_pdu(bytes(frame[1:-2]), request)
+    unit_id, pdu = open_rtu(frame)
+    _check_unit(unit_id, request)
+    return match_pdu(pdu, request)
 
 
 def find_rtu(buffer: bytes | bytearray, request: Request) -> tuple[int, ...] | None:
@@ -129,40 +160,9 @@ def rtu_reply_length(request: Request) -> int:
     """Bytes of the RTU frame that answers the request, if it is not refused."""
     if request.function in READ_BITS:
         return 5 + (request.count + 7) // 8
-    return 5 + 2 * request.count if request.function in READ_REGISTERS else 8
-
-
-def match_pdu(pdu: bytes, request: Request) -> tuple[int, ...]:
-    """Bits or words that a reply PDU carries (echoed values for writes); DeviceError, WireError."""
-    function, count = request.function, request.count
-    if not pdu:
-        message = "an empty reply"
-        raise WireError(message)
-    if pdu[0] == function | 0x80:
-        if len(pdu) != _EXCEPTION_SIZE:
-            message = f"exception of {len(pdu)} bytes, must be 2"
-            raise WireError(message)
-        reason = EXCEPTIONS.get(pdu[1], "unknown code")
-        message = (
-            f"unit {request.unit_id} refused function {function} at {request.address:#06x}"
-            f" x {count}: exception {pdu[1]:02d}, {reason}"
-        )
-        raise DeviceError(message, code=pdu[1])
-    if pdu[0] != function:
-        message = f"answer to function {pdu[0]}, asked was {function}"
-        raise WireError(message)
-    if function in READ_BITS or function in READ_REGISTERS:
-        size = (count + 7) // 8 if function in READ_BITS else 2 * count
-        if len(pdu) != size + 2 or pdu[1] != size:
-            message = f"{len(pdu) - 2} bytes of data, asked were {size}"
-            raise WireError(message)
-        if function in READ_BITS:
-            return _unpack_bits(pdu[2:], count)
-        return struct.unpack_from(f">{count}H", pdu, 2)
-    if pdu != request_pdu(request)[:5]:
-        message = f"write echoed as {pdu.hex(' ')}, sent was {request_pdu(request)[:5].hex(' ')}"
-        raise WireError(message)
-    return request.values
+    if request.function in READ_REGISTERS or request.function == READ_WRITE:
+        return 5 + 2 * request.count
+    return 10 if request.function == MASK_WRITE else 8
 
 
 def parse_tcp_request(frame: bytes | bytearray) -> tuple[int, Request]:
@@ -183,54 +183,11 @@ def rtu_request_length(buffer: bytes | bytearray) -> int | None:
     """Whole length of the RTU request that begins the buffer, None until it can be known."""
     if len(buffer) <= 1:
         return None
-    if buffer[1] not in WRITE_MANY:
-        return 8
-    return 9 + buffer[_RTU_BYTE_COUNT] if len(buffer) > _RTU_BYTE_COUNT else None
-
-
-def parse_request_pdu(unit_id: int, pdu: bytes) -> Request:
-    """Request of a PDU; DeviceError carries the exception code the standard wants in reply."""
-    function = pdu[0] if pdu else 0
-    if function not in _LIMITS:
-        message = f"function {function} is not served"
-        raise DeviceError(message, code=ILLEGAL_FUNCTION)
-    if len(pdu) < _BHH.size:
-        message = f"request of {len(pdu)} bytes is too short"
-        raise WireError(message)
-    _, address, last = _BHH.unpack_from(pdu)
-    values: tuple[int, ...] = ()
-    count = last
-    if function in WRITE_ONE:
-        count = 1
-        values = (last,) if function == WRITE_REGISTER else (int(last == _COIL_ON),)
-        if function == WRITE_COIL and last not in (0, _COIL_ON):
-            raise DeviceError("a coil is FF00 or 0000", code=ILLEGAL_VALUE)
-    elif function in WRITE_MANY:
-        size = (last + 7) // 8 if function == WRITE_COILS else 2 * last
-        if len(pdu) != 6 + size or pdu[5] != size:
-            raise DeviceError("byte count and data differ", code=ILLEGAL_VALUE)
-        bits = function == WRITE_COILS
-        values = _unpack_bits(pdu[6:], last) if bits else struct.unpack_from(f">{last}H", pdu, 6)
-    if not 1 <= count <= _LIMITS[function]:
-        message = f"count {count}: allowed are 1..{_LIMITS[function]}"
-        raise DeviceError(message, code=ILLEGAL_VALUE)
-    return Request(unit_id, function, address, count, values)
-
-
-def reply_pdu(request: Request, values: tuple[int, ...] = ()) -> bytes:
-    """The reply to a request: `values` are the bits or words of a read, nothing for a write."""
-    function = request.function
-    if function in READ_REGISTERS:
-        return struct.pack(f">BB{len(values)}H", function, 2 * len(values), *values)
-    if function in READ_BITS:
-        data = _pack_bits(values)
-        return bytes((function, len(data))) + data
-    return request_pdu(request)[:5]
-
-
-def exception_pdu(function: int, code: int) -> bytes:
-    """The reply that refuses a function with an exception code."""
-    return bytes((function | 0x80, code))
+    function = buffer[1]
+    place = _RTU_BYTE_COUNT.get(function)
+    if place is None:
+        return _RTU_REQUEST.get(function, 8)
+    return place + 3 + buffer[place] if len(buffer) > place else None
 
 
 def crc16(data: bytes | bytearray) -> int:
@@ -239,25 +196,6 @@ def crc16(data: bytes | bytearray) -> int:
     for byte in data:
         crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc
-
-
-def _check(request: Request) -> None:
-    limit = _LIMITS.get(request.function)
-    if limit is None:
-        message = f"function {request.function}: allowed are {sorted(_LIMITS)}"
-        raise ValueError(message)
-    if not 1 <= request.count <= limit or not 0 <= request.address <= 65536 - request.count:
-        message = (
-            f"address {request.address}, count {request.count}: allowed are 1..{limit} within 65536"
-        )
-        raise ValueError(message)
-    writes = request.function in WRITE_ONE or request.function in WRITE_MANY
-    if writes and len(request.values) != request.count:
-        message = f"{len(request.values)} values for a count of {request.count}"
-        raise ValueError(message)
-    if not all(0 <= value <= _LARGEST_WORD for value in request.values):
-        message = f"values {request.values}: allowed are 0..{_LARGEST_WORD}"
-        raise ValueError(message)
 
 
 def _check_unit(unit_id: int, request: Request) -> None:
@@ -270,16 +208,6 @@ def _crc_fits(frame: bytes | bytearray) -> bool:
     return crc16(frame[:-2]) == int.from_bytes(frame[-2:], "little")
 
 
-def _pack_bits(bits: tuple[int, ...]) -> bytes:
-    number = sum(1 << place for place, bit in enumerate(bits) if bit)
-    return number.to_bytes((len(bits) + 7) // 8, "little")
-
-
-def _unpack_bits(data: bytes, count: int) -> tuple[int, ...]:
-    number = int.from_bytes(data, "little")
-    return tuple(number >> place & 1 for place in range(count))
-
-
 def _crc_of(byte: int) -> int:
     for _ in range(8):
         byte = byte >> 1 ^ (0xA001 if byte & 1 else 0)
@@ -287,14 +215,8 @@ def _crc_of(byte: int) -> int:
 
 
 _MBAP = struct.Struct(">HHHB")
-_BHH = struct.Struct(">BHH")
-_BHHB = struct.Struct(">BHHB")
-_COIL_ON = 0xFF00
-_LARGEST_WORD = 0xFFFF
 _LONGEST_PDU = 253
-_EXCEPTION_SIZE = 2
 _SHORTEST_RTU = 5
-_RTU_BYTE_COUNT = 6
-# Most bits or registers in one request (application protocol 6.1-6.12).
-_LIMITS = {1: 2000, 2: 2000, 3: 125, 4: 125, 5: 1, 6: 1, 15: 1968, 16: 123}
+_RTU_BYTE_COUNT = {WRITE_COILS: 6, WRITE_REGISTERS: 6, READ_WRITE: 10}
+_RTU_REQUEST = {MASK_WRITE: 10, ENCAPSULATED: 7}
 _CRC_TABLE = tuple(_crc_of(byte) for byte in range(256))

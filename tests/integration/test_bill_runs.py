@@ -219,7 +219,7 @@ def test_an_unverified_tariff_is_refused_unless_overridden(engine: Engine, tmp_p
     assert "verified" in held(engine)["mp-e-1"]
 
 
-def building(engine: Engine, cap_percent: str = "5") -> None:
+def building(engine: Engine, public_cap: str = "20") -> None:
     homes = {"1-101": "118.62", "1-102": "89.45", "1-201": "98.76"}
     pool = {"building": "b1", "name_en": "Pool", "master": "mp-m", "weight": "area"}
     resolution = {"resolution": "决议 2025-03", "resolution_on": date(2025, 3, 1)}
@@ -240,11 +240,11 @@ def building(engine: Engine, cap_percent: str = "5") -> None:
                 pool
                 | resolution
                 | {"id": "public", "name": "照明", "kind": "public"}
-                | {"cap_percent": cap_percent},
+                | {"cap_percent": public_cap},
                 pool
                 | resolution
                 | {"id": "loss", "name": "线损", "kind": "loss"}
-                | {"cap_percent": cap_percent},
+                | {"cap_percent": "5"},
                 pool | {"id": "off", "name": "未决议", "kind": "loss"},
             ],
             invoices=[{"master": "mp-m", "number": "F-1", "quantity": "1000", "amount": "519.07"}],
@@ -297,6 +297,20 @@ def test_pools_add_up_to_the_fen(
     assert note in sheets["loss"].note
     assert all(row.amount_fen >= 0 for row in shares)
     assert sum(row.total_fen for row in shared) == sum(sheet.total_fen for sheet in sheets.values())
+
+
+def test_public_use_above_its_cap_stays_with_the_company(engine: Engine, tmp_path: Path) -> None:
+    building(engine, public_cap="10")
+    reads = []
+    for device, end in month_of_building(1_750):
+        ends = {"2026-10-01T00:00:00": 0, "2026-11-01T00:00:00": end}
+        reads += series(device, ends)
+    deliver(engine, tmp_path, reads)
+    run(engine)
+    with engine.connect() as connection:
+        sheets = {row.pool_id: row for row in connection.execute(select(statements))}
+    assert Decimal(sheets["public"].charged) == 70
+    assert "the company bears 7.77" in sheets["public"].note
 
 
 def test_a_share_opens_public_meters_but_no_neighbour(engine: Engine, tmp_path: Path) -> None:
