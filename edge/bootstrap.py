@@ -15,8 +15,7 @@ from edge.recorder import Recorder
 from edge.schedule import Schedule
 from edge.uplink import Uplink
 from protocols.delivery.records import Event
-from protocols.io.modbus_rtu import ModbusRtuLink
-from protocols.io.modbus_tcp import ModbusTcpLink
+from protocols.io import backends
 from protocols.io.mqtt import Broker
 from protocols.io.pacing import PacedLink
 
@@ -36,11 +35,11 @@ def open_journal(config: GatewayConfig, settings: Settings) -> Journal:
 
 
 def link_to(bus: TcpBus | RtuBus) -> Link:
-    """Return the link to a bus; it opens when it is first used."""
+    """Return the link to a bus by its backend, opened when first used; ConfigError without it."""
     timeout_s = bus.timeout_ms / 1000
     if isinstance(bus, TcpBus):
-        return ModbusTcpLink(bus.host, bus.port, timeout_s=timeout_s)
-    return ModbusRtuLink(bus.port, bus.wire, timeout_s=timeout_s)
+        return backends.open_tcp(bus.backend, bus.host, bus.port, timeout_s=timeout_s)
+    return backends.open_rtu(bus.backend, bus.port, bus.wire, timeout_s=timeout_s)
 
 
 def poller_of(config: GatewayConfig, bus: TcpBus | RtuBus, recorder: Recorder) -> BusPoller:

@@ -11,6 +11,7 @@ from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile
 from devices.yaml_file import Strict, load_yaml
 from protocols.errors import ConfigError
+from protocols.io import backends
 from protocols.io.mqtt import Broker
 from protocols.modbus.wire import Wire
 
@@ -32,6 +33,7 @@ class TcpBus(Strict):
     kind: Literal["modbus-tcp"]
     host: str = Field(min_length=1)
     port: int = Field(default=502, ge=1, le=65_535)
+    backend: str = backends.NATIVE
     timeout_ms: int = Field(default=1000, ge=10, le=60_000)
 
 
@@ -44,6 +46,7 @@ class RtuBus(Strict):
     baud: int = Field(default=9600, ge=300, le=921_600)
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    backend: str = backends.NATIVE
     timeout_ms: int = Field(default=1000, ge=10, le=60_000)
 
     @property
@@ -127,6 +130,10 @@ def _faults(config: GatewayConfig) -> list[str]:
         for index, bus in enumerate(buses)
         if bus in buses[:index]
     ]
+    for index, bus in enumerate(config.buses):
+        reason = backends.fault(bus.backend, bus.kind)
+        if reason is not None:
+            faults.append(f"buses.{index}.backend: {reason}")
     ids: set[str] = set()
     places: dict[tuple[str, int], str] = {}
     for index, device in enumerate(config.devices):

@@ -8,11 +8,12 @@ import structlog
 from devices.driver import Clock, Link, Sample
 from devices.modbus_meter import ModbusMeter
 from edge.recorder import Recorder
-from edge.schedule import Schedule
+from edge.schedule import SILENT_AFTER, Schedule
 from protocols.delivery.records import MAX_COUNT, Event, Quality, Reading, words_to_bytes
 from protocols.errors import ProtocolError
 
-SILENT_AFTER = 3
+# a wall clock that is set is noticed after this long
+LONGEST_WAIT_S = 60.0
 
 log = structlog.get_logger("poller")
 
@@ -63,35 +64,41 @@ class BusPoller:
         self._schedule = schedule
         self._clock = clock
         self._recorder = recorder
-        self._failures = dict.fromkeys(meters, 0)
+        self._silent: set[str] = set()
 
     async def run(self) -> None:
         """Poll for ever; closes the link when cancelled."""
         self._schedule.start(self._clock.now_us())
         try:
             while True:
-                for device in self._schedule.due(self._clock.now_us()):
+                device = self._schedule.take(self._clock.now_us())
+                if device is not None:
                     await self.poll(device)
+                    continue
                 wait_us = self._schedule.next_us() - self._clock.now_us()
-                await asyncio.sleep(max(0.0, wait_us / 1e6))
+                await asyncio.sleep(min(LONGEST_WAIT_S, max(0.0, wait_us / 1e6)))
         finally:
             await self._link.close()
 
     async def poll(self, device: str) -> None:
         """Read one device once; a failure is counted and, when it lasts, told."""
+        began_us = self._clock.monotonic_us()
         try:
             samples = await self._meters[device].read(self._link, self._clock)
         except ProtocolError as error:
-            self._failures[device] += 1
             log.debug("poll_failed", device=device, bus=self.bus, reason=str(error))
-            if self._failures[device] == SILENT_AFTER:
+            cost_us = self._clock.monotonic_us() - began_us
+            failures = self._schedule.failed(device, self._clock.now_us(), cost_us)
+            if failures == SILENT_AFTER:
+                self._silent.add(device)
                 log.warning("device_silent", device=device, bus=self.bus, reason=str(error))
                 await self._tell(device, "device_silent", str(error))
             return
-        if self._failures[device] >= SILENT_AFTER:
+        self._schedule.answered(device, self._clock.now_us())
+        if device in self._silent:
+            self._silent.discard(device)
             log.info("device_back", device=device, bus=self.bus)
             await self._tell(device, "device_back", "")
-        self._failures[device] = 0
         self._recorder.add([to_reading(device, sample) for sample in samples])
 
     async def _tell(self, device: str, kind: str, reason: str) -> None:

@@ -1,5 +1,9 @@
 """What is due when: aligned, coalesced, the most overdue first."""
 
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +75,79 @@ def test_no_two_polls_fall_into_one_period(waits: list[int]) -> None:
         if schedule.due(now_us):
             periods.append(now_us // (60 * SECOND_US))
     assert len(periods) == len(set(periods))
+
+
+@dataclass
+class Bus:
+    """A simulated bus: living devices take `read_us`, dead ones a whole timeout."""
+
+    schedule: Schedule
+    dead: set[str]
+    read_us: int
+    timeout_us: int
+    reads: Counter[str] = field(default_factory=Counter)
+    probe_us: int = 0
+
+    def run(self, begin_us: int, end_us: int) -> None:
+        now_us = begin_us
+        while now_us < end_us:
+            device = self.schedule.take(now_us)
+            if device is None:
+                now_us = max(now_us + 1, self.schedule.next_us())
+                continue
+            if device in self.dead:
+                now_us += self.timeout_us
+                self.probe_us += self.timeout_us
+                self.schedule.failed(device, now_us, self.timeout_us)
+            else:
+                now_us += self.read_us
+                self.reads[device] += 1
+                self.schedule.answered(device, now_us)
+
+
+@pytest.mark.parametrize(("period_s", "timeout_us"), [(10, SECOND_US), (60, 3 * SECOND_US)])
+def test_ten_dead_of_32_cost_the_living_nothing(period_s: int, timeout_us: int) -> None:
+    names = [f"d{number}" for number in range(32)]
+    bus = Bus(Schedule(dict.fromkeys(names, period_s)), set(names[::3][:10]), 60_000, timeout_us)
+    bus.schedule.start(NOON_US)
+    bus.run(NOON_US, NOON_US + 600 * SECOND_US)
+    # ten minutes to find out who is dead; then an hour is measured
+    bus.reads.clear()
+    bus.probe_us = 0
+    begin_us = NOON_US + 600 * SECOND_US
+    bus.run(begin_us, begin_us + 3600 * SECOND_US)
+    wanted = 3600 // period_s
+    living = [name for name in names if name not in bus.dead]
+    assert min(bus.reads[name] for name in living) >= 0.99 * wanted
+    assert bus.probe_us <= 0.05 * 3600 * SECOND_US
+    assert bus.probe_us > 0
+
+
+def test_a_device_that_comes_back_is_found_and_scheduled_again() -> None:
+    bus = Bus(Schedule({"a": 60, "b": 60}), {"b"}, 60_000, SECOND_US)
+    bus.schedule.start(NOON_US)
+    bus.run(NOON_US, NOON_US + 600 * SECOND_US)
+    bus.dead.clear()
+    bus.run(NOON_US + 600 * SECOND_US, NOON_US + 2 * 3600 * SECOND_US)
+    assert bus.reads["b"] >= 60
+    assert bus.schedule.next_us() % (60 * SECOND_US) == 0
+
+
+def test_the_longest_backoff_is_an_hour() -> None:
+    schedule = Schedule({"a": 60})
+    schedule.start(NOON_US)
+    for _ in range(40):
+        schedule.take(NOON_US)
+        schedule.failed("a", NOON_US, SECOND_US)
+    assert schedule.next_us() == NOON_US + 3600 * SECOND_US
+
+
+@given(st.lists(st.tuples(st.integers(1, 600), st.booleans()), min_size=1, max_size=12))
+def test_a_bus_with_room_starves_nobody(devices: list[tuple[int, bool]]) -> None:
+    periods = {f"d{index}": 10 + period for index, (period, _) in enumerate(devices)}
+    dead = {f"d{index}" for index, (_, is_dead) in enumerate(devices) if is_dead}
+    bus = Bus(Schedule(periods), dead, 10_000, SECOND_US)
+    bus.schedule.start(NOON_US)
+    bus.run(NOON_US, NOON_US + 3600 * SECOND_US)
+    for name in periods.keys() - dead:
+        assert bus.reads[name] >= 3600 // periods[name] - 3
