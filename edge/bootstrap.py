@@ -54,6 +54,9 @@ def poller_of(config: GatewayConfig, bus: TcpBus | RtuBus, recorder: Recorder) -
         schedule=Schedule(config.periods(bus.id)),
         clock=SystemClock(),
         recorder=recorder,
+        reporters={
+            device.id: device.reporter() for device in config.on_bus(bus.id) if device.report
+        },
     )
 
 

@@ -20,6 +20,7 @@ from edge import bootstrap
 from edge.backfill import backfill
 from edge.clock import SystemClock, VirtualClock
 from edge.config import RtuBus, Settings, load
+from edge.frame_command import frame
 from edge.profile_commands import decode, profile_app
 from protocols.delivery.envelope import LANES
 from protocols.delivery.records import decimal_text, instant, microseconds
@@ -34,6 +35,7 @@ journal_app = typer.Typer(no_args_is_help=True, help="What is in the gateway's j
 app.add_typer(journal_app, name="journal")
 app.add_typer(profile_app, name="profile")
 app.command("decode")(decode)
+app.command("frame")(frame)
 
 Config = Annotated[Path, typer.Option(help="the gateway file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile
 from devices.yaml_file import Strict, load_yaml
+from edge.report import Reporter, ReportRule
 from protocols.errors import ConfigError
 from protocols.io import backends
 from protocols.io.mqtt import Broker
@@ -58,6 +59,13 @@ class RtuBus(Strict):
 Bus = Annotated[TcpBus | RtuBus, Field(discriminator="kind")]
 
 
+class ReportEntry(Strict):
+    """When a point is worth telling: moved beyond `deadband` (its uom), or a heartbeat passed."""
+
+    deadband: Ratio
+    heartbeat_s: int = Field(default=900, ge=1, le=86_400)
+
+
 class DeviceEntry(Strict):
     """A device on a bus; no `points` means every point of its profile or of its variant."""
 
@@ -70,6 +78,15 @@ class DeviceEntry(Strict):
     points: tuple[str, ...] = ()
     multipliers: dict[str, Ratio] = {}
     period_s: int | None = Field(default=None, ge=1, le=86_400)
+    report: dict[str, ReportEntry] = {}
+
+    def reporter(self) -> Reporter:
+        """Return what decides which of this device's samples travel."""
+        rules = {
+            point: ReportRule(Decimal(entry.deadband), entry.heartbeat_s)
+            for point, entry in self.report.items()
+        }
+        return Reporter(rules)
 
     def meter(self, wire: Wire | None) -> ModbusMeter:
         """Return the driver of this device, its blocks planned for the wire."""
@@ -152,6 +169,7 @@ def _faults(config: GatewayConfig) -> list[str]:
             faults += [f"{key}: {fault}" for fault in error.faults]
             continue
         faults += _impatient(config, device, meter.timeout_s)
+        faults += [f"{key}.report.{fault}" for fault in _unheard(config, device, meter)]
     return faults
 
 
@@ -163,3 +181,26 @@ def _impatient(config: GatewayConfig, device: DeviceEntry, timeout_s: float | No
         for index, bus in enumerate(config.buses)
         if bus.id == device.bus and bus.timeout_ms < least_ms
     ]
+
+
+def _unheard(config: GatewayConfig, device: DeviceEntry, meter: ModbusMeter) -> list[str]:
+    faults = [
+        f"{point}: is not read, allowed are {', '.join(meter.points)}"
+        for point in device.report
+        if point not in meter.points
+    ]
+    # a device that tells nothing for three periods counts as offline
+    longest_s = 2 * (device.period_s or config.poll.period_s)
+    told = [
+        point
+        for point in meter.points
+        if point not in device.report or meter.profile.points[point].billing
+    ]
+    if not told:
+        faults += [
+            f"{point}.heartbeat_s: {entry.heartbeat_s}: nothing else of {device.id!r} is told more"
+            f" often, allowed is up to {longest_s}"
+            for point, entry in device.report.items()
+            if entry.heartbeat_s > longest_s
+        ]
+    return faults

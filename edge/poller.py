@@ -8,6 +8,7 @@ import structlog
 from devices.driver import Clock, Link, Sample
 from devices.modbus_meter import ModbusMeter
 from edge.recorder import Recorder
+from edge.report import Reporter
 from edge.schedule import SILENT_AFTER, Schedule
 from protocols.delivery.records import MAX_COUNT, Event, Quality, Reading, words_to_bytes
 from protocols.errors import ProtocolError
@@ -57,6 +58,7 @@ class BusPoller:
         schedule: Schedule,
         clock: Clock,
         recorder: Recorder,
+        reporters: Mapping[str, Reporter] | None = None,
     ) -> None:
         self.bus = bus
         self._link = link
@@ -64,6 +66,7 @@ class BusPoller:
         self._schedule = schedule
         self._clock = clock
         self._recorder = recorder
+        self._reporters = reporters or {}
         self._silent: set[str] = set()
 
     async def run(self) -> None:
@@ -99,6 +102,8 @@ class BusPoller:
             self._silent.discard(device)
             log.info("device_back", device=device, bus=self.bus)
             await self._tell(device, "device_back", "")
+        if (reporter := self._reporters.get(device)) is not None:
+            samples = reporter.worth_telling(samples)
         self._recorder.add([to_reading(device, sample) for sample in samples])
 
     async def _tell(self, device: str, kind: str, reason: str) -> None:

@@ -139,13 +139,23 @@ def match_rtu(frame: bytes | bytearray, request: Request) -> tuple[int, ...]:
 def find_rtu(buffer: bytes | bytearray, request: Request) -> tuple[int, ...] | None:
     """Values of the answer anywhere in the buffer, None if it is not (yet) there; DeviceError.
 
-    Stray bytes before the answer and frames of other units are passed over (RS485 without bias).
+    Stray bytes before the answer and frames of other units are passed over (RS485 without bias),
+    and so is the echo of our own request: some adapters hear themselves, and the first bytes of a
+    request can carry a valid checksum of a shorter reply.
     """
+    reads = request.function in READ_BITS or request.function in READ_REGISTERS
+    # a write is answered by its own bytes, so there an echo cannot be told
+    sent = rtu_frame(request.unit_id, request_pdu(request)) if reads else b""
     heads = {
         bytes((request.unit_id, request.function)): rtu_reply_length(request),
         bytes((request.unit_id, request.function | 0x80)): 5,
     }
+    passed = 0
     for start in range(len(buffer) - 4):
+        if sent and sent.startswith(buffer[start : start + len(sent)]):
+            passed = start + len(sent)
+        if start < passed:
+            continue
         length = heads.get(bytes(buffer[start : start + 2]))
         frame = buffer[start : start + (length or 0)]
         if length and len(frame) == length and _crc_fits(frame):
