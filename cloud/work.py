@@ -6,7 +6,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from cloud.alerts import service as alerts
@@ -14,10 +14,9 @@ from cloud.billing import repository as billing
 from cloud.billing import runs
 from cloud.config import Settings
 from cloud.ingest import repository as ingest
+from cloud.metering import repository as meters
 from cloud.metering import service as metering
-from cloud.metering.tables import installs, meter_points
-from cloud.sites.tables import channels, projects
-from cloud.telemetry.tables import latest
+from cloud.sites.tables import projects
 from protocols.delivery.records import instant
 
 TICK_S = 5.0
@@ -90,7 +89,7 @@ def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
         begun = billing.first_cutover(connection, project)
         if begun is None or begun > span.from_on:
             continue
-        newest = _newest_reads_us(connection, project)
+        newest = meters.newest_reads_us(connection, project)
         if not newest or billing.run_of(connection, project, period) is not None:
             continue
         # batches are stored in whatever order they come: newer reads may overtake the month's end
@@ -100,21 +99,3 @@ def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
         if min(newest) >= span.end_us or max(newest) >= span.end_us + LATE_S * 1_000_000:
             due.append((project, period))
     return due
-
-
-def _newest_reads_us(connection: Connection, project: str) -> list[int]:
-    query = (
-        select(func.coalesce(latest.c.read_at_us, 0))
-        .select_from(meter_points)
-        .join(installs, installs.c.meter_point_id == meter_points.c.id)
-        .join(
-            channels,
-            (channels.c.device_id == installs.c.device_id)
-            & (channels.c.point == installs.c.point)
-            & (channels.c.exponent == installs.c.exponent),
-            isouter=True,
-        )
-        .join(latest, latest.c.channel_id == channels.c.id, isouter=True)
-        .where(meter_points.c.project_id == project, installs.c.removed_at_us.is_(None))
-    )
-    return list(connection.scalars(query))

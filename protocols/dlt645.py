@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from protocols.bcd import bcd_text, digits_text
 from protocols.dlt645_items import Item, item_1997, item_2007
 from protocols.errors import WireError
-from protocols.summed import END, WAKEUP, Span, fault_of, find_span, judge_spans
-from protocols.verdict import REQUEST, RESPONSE, Field, Kind, Verdict, reject
+from protocols.summed import END, WAKEUP, Language, Span, find_span, judge_frames
+from protocols.verdict import REQUEST, RESPONSE, Field, Kind, Verdict
 
 START = 0x68
 OFFSET = 0x33
@@ -87,17 +87,8 @@ def find_frame(buffer: bytes | bytearray) -> tuple[Frame, Span] | None:
 
 def judge(buffer: bytes, *, kind: Kind | None = None, request: bytes | None = None) -> Verdict:
     """The verdict on a frame with anything around it; `request` is the frame it must answer."""
-    asked = None if request is None else find_frame(request)
-    if request is not None and asked is None:
-        return reject(f"request: {fault_of(request, _length_at)}")
-
-    def read(raw: bytes) -> Verdict:
-        frame = _frame_of(raw)
-        if asked is not None:
-            _match(frame, asked[0])
-        return explain(frame)
-
-    return judge_spans(buffer, _length_at, read, kind=kind)
+    language = Language(_frame_of, _match, explain)
+    return judge_frames(buffer, _length_at, language, kind=kind, request=request)
 
 
 def explain(frame: Frame) -> Verdict:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from protocols.errors import WireError
 from protocols.verdict import Kind, Verdict, reject, surroundings
@@ -9,6 +10,18 @@ from protocols.verdict import Kind, Verdict, reject, surroundings
 LengthAt = Callable[[bytes | bytearray, int], int | None]
 END = 0x16
 WAKEUP = 0xFE
+
+
+FrameT = TypeVar("FrameT")
+
+
+@dataclass(frozen=True, slots=True)
+class Language(Generic[FrameT]):
+    """What a protocol makes of a frame's bytes; `match` and `explain` raise WireError."""
+
+    frame_of: Callable[[bytes], FrameT]
+    match: Callable[[FrameT, FrameT], None]
+    explain: Callable[[FrameT], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,31 @@ def judge_spans(
         around = surroundings(buffer, start, span.end)
         return replace(verdict, reason=verdict.reason + note + around)
     return reject(fault or fault_of(buffer, length_at, first=first))
+
+
+def judge_frames(
+    buffer: bytes,
+    length_at: LengthAt,
+    language: "Language[FrameT]",
+    *,
+    kind: Kind | None,
+    request: bytes | None,
+) -> Verdict:
+    """The verdict on a frame with anything around it; `request` is the frame it must answer."""
+    asked: FrameT | None = None
+    if request is not None:
+        span = find_span(request, length_at)
+        if span is None:
+            return reject(f"request: {fault_of(request, length_at)}")
+        asked = language.frame_of(request[span.start : span.end])
+
+    def read(raw: bytes) -> Verdict:
+        frame = language.frame_of(raw)
+        if asked is not None:
+            language.match(frame, asked)
+        return language.explain(frame)
+
+    return judge_spans(buffer, length_at, read, kind=kind)
 
 
 def fault_of(

@@ -4,16 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from cloud.metering.installs import Install, RegisterRead
 from cloud.metering.tables import installs, meter_points
 from cloud.sites.tables import channels
 from cloud.telemetry import repository as telemetry
 from cloud.telemetry.chunk import HOUR_US, Row
+from cloud.telemetry.tables import latest
 from protocols.delivery.records import USABLE
 
 MARGIN_US = 2 * HOUR_US
+# the channel that an installed meter is read through
+_READ_THROUGH = (
+    (channels.c.device_id == installs.c.device_id)
+    & (channels.c.point == installs.c.point)
+    & (channels.c.exponent == installs.c.exponent)
+)
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,7 @@ def mounted_at(connection: Connection, meter_point_id: str) -> list[Mounted]:
     """Return the meters that were ever installed at a meter point, oldest first."""
     query = (
         select(installs, channels.c.id.label("channel_id"))
-        .join(
-            channels,
-            (channels.c.device_id == installs.c.device_id)
-            & (channels.c.point == installs.c.point)
-            & (channels.c.exponent == installs.c.exponent),
-            isouter=True,
-        )
+        .join(channels, _READ_THROUGH, isouter=True)
         .where(installs.c.meter_point_id == meter_point_id)
         .order_by(installs.c.installed_at_us)
     )
@@ -85,6 +86,19 @@ def mounted_at(connection: Connection, meter_point_id: str) -> list[Mounted]:
         )
         for row in connection.execute(query)
     ]
+
+
+def newest_reads_us(connection: Connection, project_id: str) -> list[int]:
+    """Return when each meter that stands in a project was last read, 0 for never."""
+    query = (
+        select(func.coalesce(latest.c.read_at_us, 0))
+        .select_from(meter_points)
+        .join(installs, installs.c.meter_point_id == meter_points.c.id)
+        .join(channels, _READ_THROUGH, isouter=True)
+        .join(latest, latest.c.channel_id == channels.c.id, isouter=True)
+        .where(meter_points.c.project_id == project_id, installs.c.removed_at_us.is_(None))
+    )
+    return list(connection.scalars(query))
 
 
 def register_reads(
