@@ -93,6 +93,10 @@ class DataPoint(Strict):
     multiply_by: tuple[Multiplier, ...] = Field(
         default=(), description="Transformer ratios that the value still has to be multiplied by."
     )
+    watched: bool = Field(
+        default=False,
+        description="A setting of the meter that changes what it counts: a change is an alarm.",
+    )
     read_alone: bool = Field(
         default=False,
         description="Only a request for exactly these registers gives this value.",

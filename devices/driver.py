@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
-Quality = Literal["good", "missing", "suspect", "out_of_range"]
+from protocols.errors import DeviceError, LinkError, WireError
+from protocols.modbus.plan import Block
+
+Quality = Literal["good", "missing", "suspect", "out_of_range", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Sample:
         return None if self.count is None else Decimal(self.count).scaleb(self.exponent)
 
 
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one poll gave: samples, and the blocks that were refused or met by silence or noise."""
+
+    samples: list[Sample]
+    refusals: dict[Block, DeviceError]
+    failures: dict[Block, LinkError | WireError]
+
+
 class Clock(Protocol):
     """Where instants come from."""
 
@@ -46,9 +58,12 @@ class Link(Protocol):
     """A conversation with the devices of one bus, one request at a time."""
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
-        """Words (or bits) of one read; LinkError, DeviceError or WireError."""
+        """Words (or bits) of one read; LinkError, DeviceError or WireError.
+
+        The answer may take the bus's timeout, or `patience_s` where that is longer.
+        """
         ...
 
     async def close(self) -> None:

@@ -22,7 +22,6 @@ class PointDecoder:
 
     __slots__ = (
         "_bits",
-        "_coarse_from",
         "_double",
         "_end",
         "_exponent",
@@ -70,7 +69,6 @@ class PointDecoder:
         self._factor = float(steps)
         whole = not wanted.type.is_float and steps == steps.to_integral_value()
         self._integer_factor = int(steps) if whole else 0
-        self._coarse_from = _coarse_from(wanted.type, self._factor) if wanted.billing else math.inf
         self._lowest: float = -math.inf
         self._highest: float = math.inf
         if wanted.range is not None:
@@ -94,8 +92,6 @@ class PointDecoder:
             quality = "missing"
         elif not self._lowest <= count <= self._highest:
             quality = "out_of_range"
-        elif abs(raw) >= self._coarse_from:
-            quality = "suspect"
         return Sample(
             self.point,
             count,
@@ -157,11 +153,3 @@ def decode_words(
         decoder = PointDecoder(profile, point_id, offset=offset, multipliers={})
         samples.append(decoder.sample(words, 0, 0))
     return samples
-
-
-def _coarse_from(kind: RegisterType, steps: float) -> float:
-    """From which value a float32's own step is wider than the resolution, inf for other types."""
-    if kind is not RegisterType.FLOAT32:
-        return math.inf
-    # between 2**e and 2**(e + 1) a float32 moves in steps of 2**(e - 23)
-    return 2.0 ** (math.floor(math.log2(2.0**23 / steps)) + 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from devices.modbus_meter import ModbusMeter
-from edge.clock import VirtualClock
+from devices.virtual_clock import VirtualClock
 from edge.journal import Journal
 from edge.poller import to_reading
 from edge.schedule import Schedule
@@ -37,13 +37,14 @@ def backfill(
     to_us = int(journal.mark(UNTIL) or to_us)
     journal.append(LANE_READINGS, [], marks={UNTIL: str(to_us)})
     start_us = max(from_us, int(journal.mark(MARK) or from_us))
-    schedule = Schedule(dict.fromkeys(meters, period_s))
+    schedule = Schedule(dict.fromkeys(meters, (period_s,)))
     schedule.align(start_us)
     groups: list[tuple[int, list[Reading]]] = []
     pending: list[Reading] = []
     while (at_us := schedule.next_us()) < to_us:
         clock.at_us = at_us
-        for device in schedule.due(at_us):
+        for due in schedule.due(at_us):
+            device = due.device
             meter, answer = meters[device]
             try:
                 samples = meter.read_now(answer, clock)

@@ -6,18 +6,21 @@ from importlib.metadata import version
 
 import structlog
 
-from devices.driver import Link
-from edge.clock import SystemClock
+from edge.clock import GatewayClock, SystemClock
 from edge.config import GatewayConfig, RtuBus, Settings, TcpBus
 from edge.journal import Journal
-from edge.poller import BusPoller
+from edge.learning import Learner
+from edge.poller import BusPoller, PolledDevice
 from edge.recorder import Recorder
 from edge.schedule import Schedule
 from edge.uplink import Uplink
 from protocols.delivery.records import Event
 from protocols.io import backends
+from protocols.io.backends import ModbusLink
+from protocols.io.modbus_rtu_tcp import ModbusRtuTcpLink
 from protocols.io.mqtt import Broker
 from protocols.io.pacing import PacedLink
+from protocols.io.rtu_dialogue import RtuDialogue
 
 STOP_S = 2.0
 
@@ -34,36 +37,58 @@ def open_journal(config: GatewayConfig, settings: Settings) -> Journal:
     return Journal(settings.data_dir / f"{config.gateway}.journal", config.gateway)
 
 
-def link_to(bus: TcpBus | RtuBus) -> Link:
+def link_to(bus: TcpBus | RtuBus) -> ModbusLink:
     """Return the link to a bus by its backend, opened when first used; ConfigError without it."""
     timeout_s = bus.timeout_ms / 1000
-    if isinstance(bus, TcpBus):
-        return backends.open_tcp(bus.backend, bus.host, bus.port, timeout_s=timeout_s)
-    return backends.open_rtu(bus.backend, bus.port, bus.wire, timeout_s=timeout_s)
+    if isinstance(bus, RtuBus):
+        return backends.open_rtu(bus.backend, bus.port, bus.wire, timeout_s=timeout_s)
+    if bus.framing == "rtu":
+        return ModbusRtuTcpLink(bus.host, bus.port, timeout_s=timeout_s)
+    return backends.open_tcp(
+        bus.backend,
+        bus.host,
+        bus.port,
+        timeout_s=timeout_s,
+        any_transaction=bus.any_transaction,
+    )
 
 
-def poller_of(config: GatewayConfig, bus: TcpBus | RtuBus, recorder: Recorder) -> BusPoller:
+def poller_of(
+    config: GatewayConfig, bus: TcpBus | RtuBus, recorder: Recorder, clock: GatewayClock
+) -> BusPoller:
     """Return the owner of a bus with its devices' drivers."""
-    wire = bus.wire if isinstance(bus, RtuBus) else None
-    meters = {device.id: device.meter(wire) for device in config.on_bus(bus.id)}
-    gaps_s = {meter.unit_id: meter.min_gap_s for meter in meters.values()}
+    link = link_to(bus)
+    devices: dict[str, PolledDevice] = {}
+    for entry in config.on_bus(bus.id):
+        meter = entry.meter(bus.wire, config.poll)
+        learner = Learner(entry.id, meter, wire=bus.wire, journal=recorder.journal)
+        devices[entry.id] = PolledDevice(learner, entry.plausibility(), entry.reporter())
+    meters = {device: polled.meter for device, polled in devices.items()}
+    periods = {
+        device: sorted(frozenset().union(*meter.periods.values()))
+        for device, meter in meters.items()
+    }
+    billing = frozenset(device for device, meter in meters.items() if meter.bills)
     return BusPoller(
         bus.id,
-        PacedLink(link_to(bus), gaps_s=gaps_s),
-        meters,
-        schedule=Schedule(config.periods(bus.id)),
-        clock=SystemClock(),
+        PacedLink(
+            link,
+            gaps_s={meter.unit_id: meter.min_gap_s for meter in meters.values()},
+            wire=bus.wire,
+        ),
+        devices,
+        schedule=Schedule(periods, billing=billing),
+        clock=clock,
         recorder=recorder,
-        reporters={
-            device.id: device.reporter() for device in config.on_bus(bus.id) if device.report
-        },
+        counts=link.counts if isinstance(link, RtuDialogue) else None,
     )
 
 
 async def run(config: GatewayConfig, settings: Settings) -> None:
     """Run a gateway until SIGTERM or SIGINT; what was read is on disk when this returns."""
     journal = open_journal(config, settings)
-    uplink = Uplink(journal, Broker.parse(settings.mqtt_url), firmware())
+    clock = SystemClock(trusted=settings.trust_clock)
+    uplink = Uplink(journal, Broker.parse(settings.mqtt_url), firmware(), clock)
     recorder = Recorder(
         journal,
         commit_s=config.poll.commit_s,
@@ -78,7 +103,7 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
     log.info("gateway_started", gateway=config.gateway, devices=len(config.devices))
     try:
         async with asyncio.TaskGroup() as group:
-            owners = [poller_of(config, bus, recorder) for bus in config.buses]
+            owners = [poller_of(config, bus, recorder, clock) for bus in config.buses]
             tasks = [
                 group.create_task(uplink.run(), name="uplink"),
                 group.create_task(recorder.run(), name="recorder"),

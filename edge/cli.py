@@ -14,19 +14,19 @@ import typer
 from pydantic import ValidationError
 
 from devices.driver import Sample
-from devices.modbus_meter import ModbusMeter
-from devices.profile import load_profile
+from devices.virtual_clock import VirtualClock
 from edge import bootstrap
 from edge.backfill import backfill
-from edge.clock import SystemClock, VirtualClock
+from edge.clock import SystemClock
 from edge.config import RtuBus, Settings, load
 from edge.frame_command import frame
+from edge.plan_command import plan
 from edge.profile_commands import decode, profile_app
+from edge.scan_command import scan
 from protocols.delivery.envelope import LANES
 from protocols.delivery.records import decimal_text, instant, microseconds
 from protocols.errors import ConfigError, HutongError, ProtocolError
 from protocols.io import logs
-from protocols.modbus.wire import Wire
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -36,6 +36,8 @@ app.add_typer(journal_app, name="journal")
 app.add_typer(profile_app, name="profile")
 app.command("decode")(decode)
 app.command("frame")(frame)
+app.command("plan")(plan)
+app.command("scan")(scan)
 
 Config = Annotated[Path, typer.Option(help="the gateway file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -93,35 +95,6 @@ def read(
     failed = asyncio.run(_read(config, device, as_json=as_json))
     if failed:
         raise typer.Exit(1)
-
-
-@app.command()
-def plan(
-    profile: Annotated[str, typer.Option(help="profile id or file")],
-    baud: Annotated[int, typer.Option(min=300)] = 9600,
-    parity: Annotated[str, typer.Option(help="N, E or O")] = "N",
-    turnaround_ms: Annotated[float, typer.Option(min=0)] = 20.0,
-    points: Annotated[str, typer.Option(help="comma-separated; default: all")] = "",
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show the reads that get a profile's points with the least time on the bus."""
-    known = load_profile(profile)
-    wire = Wire(baud=baud, parity=_parity(parity), turnaround_s=turnaround_ms / 1000)
-    meter = ModbusMeter(known, 1, _points(points, list(known.points)), wire=wire)
-    wire_ms = 1000 * sum(
-        wire.read_s(block.count, function=block.function) for block in meter.blocks
-    )
-    blocks = [
-        {"function": block.function, "address": block.address, "count": block.count}
-        for block in meter.blocks
-    ]
-    if as_json:
-        typer.echo(json.dumps({"blocks": blocks, "wire_ms": round(wire_ms, 3)}))
-        return
-    for block in blocks:
-        typer.echo(f"function {block['function']}  {block['address']:#06x}  x{block['count']}")
-    typer.echo(f"{wire_ms:.1f} ms on the wire")
 
 
 @app.command("backfill")
@@ -204,19 +177,3 @@ def _show(device: str, samples: Sequence[Sample], *, as_json: bool) -> None:
         typer.echo(
             json.dumps(fields) if as_json else "  ".join(str(part) for part in fields.values())
         )
-
-
-def _points(text: str, known: list[str]) -> list[str]:
-    wanted = [point.strip() for point in text.split(",") if point.strip()]
-    for point in wanted:
-        if point not in known:
-            message = f"--points: {point!r}: allowed are {', '.join(known)}"
-            raise ConfigError(message)
-    return wanted or known
-
-
-def _parity(text: str) -> str:
-    if text not in ("N", "E", "O"):
-        message = f"--parity: {text!r}: allowed are N, E, O"
-        raise ConfigError(message)
-    return text

@@ -1,10 +1,43 @@
-"""Clocks of the gateway: the system's, and one that is moved by hand."""
+"""The gateway's clock, and whether its wall time can be believed."""
 
+import ctypes
 import time
+from pathlib import Path
+from typing import Protocol
+
+from devices.driver import Clock
+
+# Two clocks of one machine room agree this well; a Pi without a battery is off by hours.
+AGREED_US = 2_000_000
+# How long an answer of the kernel is believed.
+_ASKED_AGAIN_S = 10.0
+# How old an answer may be before it means that ours is wrong.
+_LATE_US = 600 * 1_000_000
+# adjtimex(2): the clock is not disciplined by anybody.
+_TIME_ERROR = 5
+_TIMEX_BYTES = 512
+
+
+class GatewayClock(Clock, Protocol):
+    """A clock that knows whether it is right."""
+
+    def is_certain(self) -> bool:
+        """Whether readings may be dated by the wall time."""
+        ...
 
 
 class SystemClock:
-    """Wall and monotonic time of this machine."""
+    """Wall and monotonic time of this machine, and whether the wall time can be believed.
+
+    It can if the operator says so (`trusted`), if the kernel's clock is disciplined (NTP, PTP), or
+    if the cloud's time agreed and the clock was not stepped since.
+    """
+
+    def __init__(self, *, trusted: bool = False) -> None:
+        self._trusted = trusted
+        self._agreed_us: int | None = None
+        self._asked_s = -_ASKED_AGAIN_S
+        self._disciplined = False
 
     def now_us(self) -> int:
         """Return wall time in microseconds since the epoch."""
@@ -14,17 +47,38 @@ class SystemClock:
         """Return monotonic time in microseconds since some fixed instant of this boot."""
         return time.monotonic_ns() // 1000
 
+    def is_certain(self) -> bool:
+        """Whether readings may be dated by the wall time."""
+        if self._trusted:
+            return True
+        if self._agreed_us is not None:
+            stepped_us = abs(self.now_us() - self.monotonic_us() - self._agreed_us)
+            return stepped_us <= AGREED_US
+        now_s = time.monotonic()
+        if now_s - self._asked_s >= _ASKED_AGAIN_S:
+            self._asked_s = now_s
+            self._disciplined = is_disciplined()
+        return self._disciplined
 
-class VirtualClock:
-    """A clock that stands still until it is moved, for polling a recorded past."""
+    def compare(self, server_us: int) -> int:
+        """Take the cloud's time; return by how many microseconds ours is ahead of it."""
+        now_us = self.now_us()
+        ahead_us = now_us - server_us
+        if abs(ahead_us) <= AGREED_US:
+            self._agreed_us = now_us - self.monotonic_us()
+        elif not 0 < ahead_us <= _LATE_US:
+            # an answer may have waited on its way, but it cannot come from the future
+            self._agreed_us = None
+        return ahead_us
 
-    def __init__(self, at_us: int) -> None:
-        self.at_us = at_us
 
-    def now_us(self) -> int:
-        """Return the instant the clock was moved to."""
-        return self.at_us
-
-    def monotonic_us(self) -> int:
-        """Return the same instant: a virtual clock never steps."""
-        return self.at_us
+def is_disciplined() -> bool:
+    """Whether the kernel says that something keeps its clock right; False where it can't say."""
+    if Path("/run/systemd/timesync/synchronized").exists():
+        return True
+    try:
+        adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
+    except (AttributeError, OSError):
+        return False
+    state = int(adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
+    return 0 <= state < _TIME_ERROR

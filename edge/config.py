@@ -8,9 +8,11 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from devices.modbus_meter import ModbusMeter
-from devices.profile import load_profile
+from devices.profile import Profile, load_profile
 from devices.yaml_file import Strict, load_yaml
+from edge.plausibility import Plausibility
 from edge.report import Reporter, ReportRule
+from edge.schedule import BILLING_S
 from protocols.errors import ConfigError
 from protocols.io import backends
 from protocols.io.mqtt import Broker
@@ -25,17 +27,34 @@ class Poll(Strict):
 
     period_s: int = Field(default=60, ge=1, le=86_400)
     commit_s: float = Field(default=1.0, gt=0, le=60)
+    billing_s: int = Field(
+        default=BILLING_S,
+        ge=60,
+        le=86_400,
+        description="Registers that bill are also read at every multiple of this.",
+    )
 
 
 class TcpBus(Strict):
-    """A Modbus TCP endpoint, with any number of unit ids behind it."""
+    """A Modbus TCP endpoint, with any number of unit ids behind it.
+
+    `framing: rtu` is for transparent serial servers; `any_transaction` for gateways that do not
+    echo the transaction id.
+    """
 
     id: Identifier
     kind: Literal["modbus-tcp"]
     host: str = Field(min_length=1)
     port: int = Field(default=502, ge=1, le=65_535)
+    framing: Literal["mbap", "rtu"] = "mbap"
+    any_transaction: bool = False
     backend: str = backends.NATIVE
     timeout_ms: int = Field(default=1000, ge=10, le=60_000)
+
+    @property
+    def wire(self) -> None:
+        """A network has no wire whose time would have to be planned."""
+        return
 
 
 class RtuBus(Strict):
@@ -67,7 +86,11 @@ class ReportEntry(Strict):
 
 
 class DeviceEntry(Strict):
-    """A device on a bus; no `points` means every point of its profile or of its variant."""
+    """A device on a bus; no `points` means every point of its profile or of its variant.
+
+    `periods` are seconds of points that are read at their own pace, `double_read` reads what bills
+    until two reads agree, `most_per_hour` is how fast its billed registers can rise (their uom).
+    """
 
     id: Identifier
     bus: Identifier
@@ -78,24 +101,52 @@ class DeviceEntry(Strict):
     points: tuple[str, ...] = ()
     multipliers: dict[str, Ratio] = {}
     period_s: int | None = Field(default=None, ge=1, le=86_400)
+    periods: dict[str, Annotated[int, Field(ge=1, le=86_400)]] = {}
+    double_read: bool = False
+    most_per_hour: Ratio | None = None
     report: dict[str, ReportEntry] = {}
 
-    def reporter(self) -> Reporter:
-        """Return what decides which of this device's samples travel."""
+    def reporter(self) -> Reporter | None:
+        """Return what decides which of this device's samples travel, None if all do."""
         rules = {
             point: ReportRule(Decimal(entry.deadband), entry.heartbeat_s)
             for point, entry in self.report.items()
         }
-        return Reporter(rules)
+        return Reporter(rules) if rules else None
 
-    def meter(self, wire: Wire | None) -> ModbusMeter:
-        """Return the driver of this device, its blocks planned for the wire."""
+    def plausibility(self) -> Plausibility:
+        """Return what judges this device's samples."""
+        most = None if self.most_per_hour is None else Decimal(self.most_per_hour)
+        return Plausibility(most)
+
+    def known_profile(self) -> Profile:
+        """Return this device's profile or its variant; ConfigError if there is none."""
         profile = load_profile(self.profile)
-        if self.variant is not None:
-            profile = profile.variant(self.variant)
-        ratios = {name: Decimal(ratio) for name, ratio in self.multipliers.items()}
+        return profile if self.variant is None else profile.variant(self.variant)
+
+    def meter(self, wire: Wire | None, poll: Poll | None = None) -> ModbusMeter:
+        """Return the driver of this device, its blocks planned for the wire."""
+        profile = self.known_profile()
+        poll = poll or Poll()
         points = self.points or tuple(profile.points)
-        return ModbusMeter(profile, self.unit_id, points, ratios, wire=wire)
+        ratios = {name: Decimal(ratio) for name, ratio in self.multipliers.items()}
+        return ModbusMeter(
+            profile,
+            self.unit_id,
+            points,
+            ratios,
+            wire=wire,
+            periods={point: self._periods_of(point, poll, profile) for point in points},
+            double_read=self.double_read,
+        )
+
+    def _periods_of(self, point: str, poll: Poll, profile: Profile) -> set[int]:
+        period_s = self.periods.get(point) or self.period_s or poll.period_s
+        known = profile.points.get(point)
+        if known is not None and known.billing and poll.billing_s % period_s:
+            # at its own pace it would not be read where bills are cut
+            return {period_s, poll.billing_s}
+        return {period_s}
 
 
 class GatewayConfig(Strict):
@@ -110,10 +161,6 @@ class GatewayConfig(Strict):
         """Return the devices of one bus."""
         return [device for device in self.devices if device.bus == bus]
 
-    def periods(self, bus: str) -> dict[str, int]:
-        """Return the polling period in seconds of each device of one bus."""
-        return {device.id: device.period_s or self.poll.period_s for device in self.on_bus(bus)}
-
 
 class Settings(BaseSettings):
     """Settings of a gateway's machine, from HUTONG_* variables."""
@@ -121,6 +168,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HUTONG_")
 
     data_dir: Path = Path("/var/lib/hutong")
+    trust_clock: bool = False
     mqtt_url: str = "mqtt://127.0.0.1:1883"
     log_format: Literal["text", "json"] = "text"
 
@@ -151,6 +199,13 @@ def _faults(config: GatewayConfig) -> list[str]:
         reason = backends.fault(bus.backend, bus.kind)
         if reason is not None:
             faults.append(f"buses.{index}.backend: {reason}")
+        if isinstance(bus, TcpBus) and bus.backend != backends.NATIVE:
+            own = {"framing": bus.framing != "mbap", "any_transaction": bus.any_transaction}
+            faults += [
+                f"buses.{index}.{key}: only the backend {backends.NATIVE} can do that"
+                for key, wanted in own.items()
+                if wanted
+            ]
     ids: set[str] = set()
     places: dict[tuple[str, int], str] = {}
     for index, device in enumerate(config.devices):
@@ -168,18 +223,16 @@ def _faults(config: GatewayConfig) -> list[str]:
         except ConfigError as error:
             faults += [f"{key}: {fault}" for fault in error.faults]
             continue
-        faults += _impatient(config, device, meter.timeout_s)
+        faults += [f"{key}.{fault}" for fault in _unread(device, meter)]
         faults += [f"{key}.report.{fault}" for fault in _unheard(config, device, meter)]
     return faults
 
 
-def _impatient(config: GatewayConfig, device: DeviceEntry, timeout_s: float | None) -> list[str]:
-    least_ms = round(1000 * (timeout_s or 0))
+def _unread(device: DeviceEntry, meter: ModbusMeter) -> list[str]:
     return [
-        f"buses.{index}.timeout_ms: {bus.timeout_ms}: {device.id!r} may take {least_ms} to answer,"
-        f" allowed is {least_ms} or more"
-        for index, bus in enumerate(config.buses)
-        if bus.id == device.bus and bus.timeout_ms < least_ms
+        f"periods.{point}: is not read, allowed are {', '.join(meter.points)}"
+        for point in device.periods
+        if point not in meter.points
     ]
 
 

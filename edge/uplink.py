@@ -8,7 +8,7 @@ import time
 import aiomqtt
 import structlog
 
-from edge.clock import SystemClock
+from edge.clock import AGREED_US, SystemClock
 from edge.journal import Journal
 from protocols.delivery import messages, sender, topics
 from protocols.delivery.envelope import LANE_EVENTS, LANES
@@ -26,12 +26,14 @@ log = structlog.get_logger("uplink")
 class Uplink:
     """Sends sealed batches until the cloud acknowledges them; events go before readings."""
 
-    def __init__(self, journal: Journal, broker: Broker, firmware: str) -> None:
+    def __init__(
+        self, journal: Journal, broker: Broker, firmware: str, clock: SystemClock | None = None
+    ) -> None:
         self.journal = journal
         self.broker = broker
         self.firmware = firmware
         self.connected = asyncio.Event()
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._wake = asyncio.Event()
         self._nonce = secrets.token_hex(16)
         self._lock = asyncio.Lock()
@@ -140,6 +142,9 @@ class Uplink:
                 log.error("batch_quarantined", lane=answer.lane, seq=answer.seq)
                 return sender.Poisoned(answer.epoch, answer.seq)
             case messages.Ack():
+                ahead_us = self._clock.compare(answer.server_time)
+                if abs(ahead_us) > AGREED_US and not self._clock.is_certain():
+                    log.warning("clock_disagrees", ahead_s=round(ahead_us / 1e6, 1))
                 own = await asyncio.to_thread(self.journal.hash_at, answer.lane, answer.through)
                 return sender.Acknowledged(
                     answer.epoch,

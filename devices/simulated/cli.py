@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from devices.simulated.clock import SimClock
+from devices.simulated.fault_kinds import fault_table
 from devices.simulated.faults import parse_fault
 from devices.simulated.load import Era, Load
 from devices.simulated.replay import ReplayLoad, read_recording
@@ -36,7 +37,7 @@ def run(
     speed: Annotated[float, typer.Option(min=0.001, help="site seconds per second")] = 1.0,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="device=offline|silent|stuck|zero-once[@start[,duration]]"),
+        typer.Option(help="TARGET=KIND[:AMOUNT][@start[,duration]]; `faults` shows the kinds"),
     ] = None,
     replay: Annotated[
         list[str] | None, typer.Option(help="device=FILE of `unix_time flow` lines, l/h")
@@ -61,8 +62,8 @@ def run(
     try:
         clock = SimClock(speed, anchor_us=anchor_us, origin_us=origin_us)
         file = load_site(config)
-        faults = [parse_fault(text, launch_us=clock.now_us()) for text in fault or ()]
-        built = build_site(file, faults=faults, replays=_replays(replay or (), file.era))
+        asked = [parse_fault(text, launch_us=clock.now_us()) for text in fault or ()]
+        built = build_site(file, faults=asked, replays=_replays(replay or (), file.era))
         asyncio.run(_serve(built, clock, tcp_port=tcp_port, pty=pty))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -70,6 +71,12 @@ def run(
     except HutongError as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(1) from error
+
+
+@app.command()
+def faults() -> None:
+    """Show every misbehaviour that --fault knows: where, its amount, and what happens."""
+    sys.stdout.write(f"{fault_table()}\n")
 
 
 @app.command()

@@ -34,18 +34,3 @@ class SimClock:
 
     def _run_us(self) -> int:
         return int((time.monotonic_ns() // 1000 - self.origin_us) * self.speed)
-
-
-class VirtualClock:
-    """A clock that stands at `at_us` until somebody moves it."""
-
-    def __init__(self, at_us: int) -> None:
-        self.at_us = at_us
-
-    def now_us(self) -> int:
-        """The instant it was set to, microseconds since the epoch, UTC."""
-        return self.at_us
-
-    def monotonic_us(self) -> int:
-        """The same instant: virtual time never jumps back."""
-        return self.at_us

@@ -1,26 +1,26 @@
-"""What real devices do wrong, on purpose: one fault of one device for a time."""
+"""What real devices do wrong, on purpose: one fault of one device or bus for a time."""
 
 import datetime as dt
+import re
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
 
+from devices.simulated.fault_kinds import KINDS, FaultKind
 from protocols.errors import ConfigError
 
-FaultKind = Literal["offline", "silent", "stuck", "zero-once"]
 FOREVER_US = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A device misbehaves in [from_us, until_us) of site time.
+    """A device or bus misbehaves in [from_us, until_us) of site time, as its kind says.
 
-    offline: the gateway answers for it with exception 11, a serial line hears nothing. silent:
-    nothing at all. stuck: its registers stay as they were at from_us. zero-once: for exactly one
-    poll every register is 0.
+    `number` is the amount where the kind counts something, `name` where it names something.
     """
 
-    device: str
-    kind: FaultKind
+    target: str
+    kind: str
+    number: int = 0
+    name: str = ""
     from_us: int
     until_us: int = FOREVER_US
 
@@ -30,17 +30,25 @@ class Fault:
 
 
 def parse_fault(text: str, *, launch_us: int) -> Fault:
-    """A fault from `device=kind[@start[,duration]]`; ConfigError saying what is allowed.
+    """A fault from `target=kind[:amount][@start[,duration]]`; ConfigError saying what is allowed.
 
     `start` is seconds of site time after the launch, or an instant with its zone
     (2026-07-01T00:00:00+08:00); `duration` is seconds of site time.
     """
-    device, _, rest = text.partition("=")
-    kind, _, times = rest.partition("@")
-    if not device or kind not in get_args(FaultKind):
-        kinds = ", ".join(get_args(FaultKind))
-        message = f"--fault: {text!r}: allowed is device=KIND[@start[,duration]], KIND of {kinds}"
+    target, _, rest = text.partition("=")
+    told, at, times = rest.partition("@")
+    name, colon, amount = told.partition(":")
+    kind = KINDS.get(name)
+    if not target or kind is None:
+        message = (
+            f"--fault: {text!r}: allowed is TARGET=KIND[:AMOUNT][@start[,duration]],"
+            f" KIND of {', '.join(KINDS)}"
+        )
         raise ConfigError(message)
+    if at and kind.lasting:
+        message = f"--fault: {text!r}: {name} holds from the start to the end: allowed is no @"
+        raise ConfigError(message)
+    number, word = _amount(text, kind, amount if colon else None)
     start, _, duration = times.partition(",")
     try:
         from_us = _start_us(start, launch_us) if start else launch_us
@@ -48,7 +56,30 @@ def parse_fault(text: str, *, launch_us: int) -> Fault:
     except (ValueError, OverflowError) as error:
         message = f"--fault: {text!r}: {error}: allowed are seconds, or an instant like {_SAMPLE}"
         raise ConfigError(message) from error
-    return Fault(device=device, kind=cast("FaultKind", kind), from_us=from_us, until_us=until_us)
+    return Fault(
+        target=target, kind=name, number=number, name=word, from_us=from_us, until_us=until_us
+    )
+
+
+def _amount(text: str, kind: FaultKind, given: str | None) -> tuple[int, str]:
+    amount = kind.amount
+    if amount is None:
+        if given is None:
+            return 0, ""
+        message = f"--fault: {text!r}: {kind.name} takes no amount: allowed is {kind.name} alone"
+        raise ConfigError(message)
+    if given is None and amount.default is not None:
+        return amount.default, ""
+    try:
+        if amount.pattern:
+            if given and re.fullmatch(amount.pattern, given):
+                return 0, given
+        elif given is not None and amount.least <= (number := int(given, 0)) <= amount.most:
+            return number, ""
+    except ValueError:
+        pass
+    message = f"--fault: {text!r}: allowed is {kind.name}:{amount.label}, {amount.allowed}"
+    raise ConfigError(message)
 
 
 def _start_us(text: str, launch_us: int) -> int:

@@ -24,9 +24,10 @@ class MemoryLink:
         return meter.words(function, address, count, self._now_us())
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
         """As `answer`."""
+        del patience_s
         return self.answer(unit_id, function, address, count)
 
     async def close(self) -> None:

@@ -102,6 +102,7 @@ def _electric(load: Load, traits: Traits, *, share: float) -> dict[str, Callable
         "energy_export": lambda _: 0.0,
         "ct_ratio": lambda _: float(traits.ct),
         "pt_ratio": lambda _: 1.0,
+        "energy_total_mode": lambda _: 2.0,
     }
 
 

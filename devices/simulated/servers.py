@@ -4,12 +4,9 @@ from pathlib import Path
 
 from devices.driver import Clock
 from devices.simulated.rtu_server import RtuServer
-from devices.simulated.site import Site, SiteRtuBus, SiteTcpBus
+from devices.simulated.site import Site
+from devices.simulated.site_file import SiteTcpBus
 from devices.simulated.tcp_server import TcpServer
-from protocols.modbus.wire import Wire
-
-# A real meter thinks about this long before it answers.
-TURNAROUND_S = 0.01
 
 
 def servers_of(
@@ -18,21 +15,14 @@ def servers_of(
     """A server per bus id, not yet started; port and pty replace those of the first such bus."""
     servers: dict[str, TcpServer | RtuServer] = {}
     for bus in site.file.buses:
-        meters = site.on_bus(bus.id)
+        meters, faults = site.on_bus(bus.id), site.bus_faults(bus.id)
         if isinstance(bus, SiteTcpBus):
             port, tcp_port = (bus.port if tcp_port is None else tcp_port), None
-            servers[bus.id] = TcpServer(meters, clock, host=bus.host, port=port)
+            servers[bus.id] = TcpServer(meters, clock, host=bus.host, port=port, faults=faults)
         else:
             path, pty = pty or Path(bus.path), None
-            servers[bus.id] = RtuServer(meters, clock, path=path, wire=wire_of(bus))
+            servers[bus.id] = RtuServer(meters, clock, path=path, wire=bus.wire, faults=faults)
     return servers
-
-
-def wire_of(bus: SiteRtuBus) -> Wire:
-    """The wire of a serial bus of a site file."""
-    return Wire(
-        baud=bus.baud, parity=bus.parity, stop_bits=bus.stop_bits, turnaround_s=TURNAROUND_S
-    )
 
 
 def endpoints(

@@ -1,22 +1,16 @@
-"""The site file, and the meters it describes."""
+"""The meters that a site file describes, with the faults that are asked for."""
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
-
-from devices.data_point import DecimalText
-from devices.profile import Profile, load_profile
-from devices.simulated.faults import Fault
+from devices.profile import Profile, ProfileError, load_profile
+from devices.simulated.fault_kinds import KINDS, Place
+from devices.simulated.faults import FOREVER_US, Fault
 from devices.simulated.load import (
     MICRO,
     ConstantLoad,
-    Era,
     JoinedLoad,
     Load,
     fraction,
@@ -24,126 +18,43 @@ from devices.simulated.load import (
     summed_load,
 )
 from devices.simulated.meter import SimulatedMeter
+from devices.simulated.pty_line import told_apart, wire_of_fault
 from devices.simulated.quantities import Traits, source
 from devices.simulated.shapes import LoadShape
-from devices.yaml_file import Strict, load_yaml
+from devices.simulated.site_file import MeterEntry, SiteBus, SiteFile, SiteRtuBus
+from devices.yaml_file import load_yaml
 from protocols.errors import ConfigError
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-
-
-class SiteTcpBus(Strict):
-    """A Modbus TCP gateway with all its meters behind one port; port 0 takes any free one."""
-
-    id: Identifier
-    kind: Literal["modbus-tcp"]
-    host: str = "127.0.0.1"
-    port: int = Field(default=0, ge=0, le=65_535)
-
-
-class SiteRtuBus(Strict):
-    """A serial line: a pty that `path` points to, as slow as its baud rate."""
-
-    id: Identifier
-    kind: Literal["modbus-rtu"]
-    path: str = Field(min_length=1)
-    baud: int = Field(default=9600, ge=300, le=921_600)
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-
-
-SiteBus = Annotated[SiteTcpBus | SiteRtuBus, Field(discriminator="kind")]
-
-
-class Leak(Strict):
-    """Water that runs day and night, in m3/h, from the start of a local day or always."""
-
-    m3_per_h: DecimalText
-    from_on: dt.date | None = None
-
-
-class MeterEntry(Strict):
-    """One meter: what it feeds (`load`), or as a master the sum of all meters `under` it."""
-
-    id: Identifier
-    bus: Identifier
-    unit_id: int = Field(ge=1, le=247)
-    profile: Identifier
-    load: LoadShape | Literal["sum"]
-    under: Identifier | None = None
-    size: DecimalText = Decimal(1)
-    ct: int = Field(default=1, ge=1)
-    loss: DecimalText | None = None
-    leak: Leak | None = None
-
-
-class SiteFile(Strict):
-    """A whole simulated site; its registers start at `epoch_on`, local midnight."""
-
-    site: Identifier
-    name: str
-    time_zone: str
-    epoch_on: dt.date
-    seed: int
-    buses: tuple[SiteBus, ...] = Field(min_length=1)
-    meters: tuple[MeterEntry, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        buses = {bus.id for bus in self.buses}
-        masters = {meter.id for meter in self.meters if meter.load == "sum"}
-        seen: set[object] = set()
-        for meter in self.meters:
-            for key in (meter.id, (meter.bus, meter.unit_id)):
-                if key in seen:
-                    message = f"meters: {meter.id}: {key} is given twice"
-                    raise ValueError(message)
-                seen.add(key)
-            if meter.bus not in buses:
-                message = f"meters: {meter.id}: bus: {meter.bus!r}: allowed are {sorted(buses)}"
-                raise ValueError(message)
-            if meter.under is not None and (meter.under not in masters or meter.id in masters):
-                message = (
-                    f"meters: {meter.id}: under: {meter.under!r}: allowed are {sorted(masters)}"
-                )
-                raise ValueError(message)
-            if (meter.loss is not None) != (meter.id in masters):
-                message = (
-                    f"meters: {meter.id}: loss: belongs to a meter with load: sum, and only there"
-                )
-                raise ValueError(message)
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            message = f"time_zone: {self.time_zone!r}: allowed are IANA names"
-            raise ValueError(message) from error
-        return self
-
-    @property
-    def era(self) -> Era:
-        """When the registers start; the zone's offset of that day is kept (no summer time)."""
-        midnight = dt.datetime.combine(self.epoch_on, dt.time(), ZoneInfo(self.time_zone))
-        offset = midnight.utcoffset() or dt.timedelta()
-        return Era(
-            start_us=int(midnight.timestamp()) * MICRO, utc_offset_s=int(offset.total_seconds())
-        )
+# A gateway may ask any unit id; on a serial line 0 is a broadcast and 248 up are reserved.
+_TCP_UNITS, _SERIAL_UNITS = range(256), range(1, 248)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site's meters, by device and by bus and unit id."""
+    """The site's meters, by device and by bus and unit id, and the faults of its buses."""
 
     file: SiteFile
     meters: Mapping[str, SimulatedMeter]
     loads: Mapping[str, Load]
+    faults: tuple[Fault, ...] = ()
 
     def on_bus(self, bus_id: str) -> dict[int, SimulatedMeter]:
-        """Meters of one bus by unit id."""
-        return {
+        """Meters of one bus by unit id, and where it answers zeros for absent ones, those."""
+        zeros = [fault for fault in self.bus_faults(bus_id) if fault.kind == "zeros"]
+        present = {
             meter.unit_id: self.meters[meter.id]
             for meter in self.file.meters
             if meter.bus == bus_id
         }
+        if not zeros:
+            return present
+        (bus,) = [bus for bus in self.file.buses if bus.id == bus_id]
+        units = _SERIAL_UNITS if isinstance(bus, SiteRtuBus) else _TCP_UNITS
+        return {unit_id: _phantom(bus_id, unit_id, zeros[-1]) for unit_id in units} | present
+
+    def bus_faults(self, bus_id: str) -> list[Fault]:
+        """Faults of the bus itself."""
+        return [fault for fault in self.faults if fault.target == bus_id]
 
 
 def load_site(path: Path) -> SiteFile:
@@ -160,11 +71,14 @@ def build_site(
     """All meters of a site; a replay takes the place of its device's load. ConfigError."""
     replays = replays or {}
     known = {meter.id for meter in file.meters}
-    for option, devices in (("--fault", [f.device for f in faults]), ("--replay", [*replays])):
-        for device in devices:
-            if device not in known:
-                message = f"{option}: {device!r}: allowed are {', '.join(sorted(known))}"
-                raise ConfigError(message)
+    for device in replays:
+        if device not in known:
+            message = f"--replay: {device!r}: allowed are {', '.join(sorted(known))}"
+            raise ConfigError(message)
+    of_device: dict[str, list[Fault]] = {meter.id: [] for meter in file.meters}
+    of_bus: list[Fault] = []
+    for fault in faults:
+        (of_bus if _is_of_bus(file, fault) else of_device[fault.target]).append(fault)
     loads: dict[str, Load] = {}
     for meter in file.meters:
         if meter.load != "sum":
@@ -178,10 +92,60 @@ def build_site(
             loss_ppm = int((meter.loss or Decimal(0)) * MICRO)
             loads[meter.id] = summed_load(subs, file.era, loss_ppm=loss_ppm)
     meters = {
-        meter.id: _meter(file, meter, loads[meter.id], [f for f in faults if f.device == meter.id])
-        for meter in file.meters
+        meter.id: _meter(file, meter, loads[meter.id], of_device[meter.id]) for meter in file.meters
     }
-    return Site(file, meters, loads)
+    return Site(file, meters, loads, tuple(of_bus))
+
+
+def _is_of_bus(file: SiteFile, fault: Fault) -> bool:
+    """Whether a fault's target is a bus and no device; ConfigError if it cannot happen there."""
+    buses = {bus.id: bus for bus in file.buses}
+    devices = {meter.id: buses[meter.bus] for meter in file.meters}
+    if fault.target not in devices and fault.target not in buses:
+        allowed = f"{', '.join(sorted(devices))}, or for a bus {', '.join(buses)}"
+        message = f"--fault: {fault.target!r}: allowed are {allowed}"
+        raise ConfigError(message)
+    places = KINDS[fault.kind].places
+    if fault.target in devices and _device_place(devices[fault.target]) in places:
+        return False
+    if fault.target in buses and _bus_place(buses[fault.target]) in places:
+        _check_line(buses[fault.target], fault)
+        return True
+    allowed = ", ".join(sorted(places))
+    message = f"--fault: {fault.target}={fault.kind}: allowed is a target that is a {allowed}"
+    raise ConfigError(message)
+
+
+def _device_place(bus: SiteBus) -> Place:
+    return "device on a serial line" if isinstance(bus, SiteRtuBus) else "device on TCP"
+
+
+def _bus_place(bus: SiteBus) -> Place:
+    return "serial bus" if isinstance(bus, SiteRtuBus) else "TCP bus"
+
+
+def _check_line(bus: SiteBus, fault: Fault) -> None:
+    if fault.kind != "line" or not isinstance(bus, SiteRtuBus):
+        return
+    if not told_apart(bus.wire, wire_of_fault(fault, bus.wire)):
+        # nobody would ever see such a fault
+        message = (
+            f"--fault: {bus.id}=line:{fault.name}: a pty shows the same for its own line"
+            f" {bus.baud}{bus.parity}{bus.stop_bits} (it cannot tell N from E): allowed are another"
+            " baud, other stop bits, or odd parity on one side"
+        )
+        raise ConfigError(message)
+
+
+def _phantom(bus_id: str, unit_id: int, zeros: Fault) -> SimulatedMeter:
+    """Nobody, whom a gateway lets answer zeros while the fault is in force."""
+    device = f"{bus_id} unit {unit_id}"
+    absent = [
+        Fault(target=device, kind="offline", from_us=from_us, until_us=until_us)
+        for from_us, until_us in ((-FOREVER_US, zeros.from_us), (zeros.until_us, FOREVER_US))
+    ]
+    # any profile will do: no register of it is ever read
+    return SimulatedMeter(device, load_profile(_PHANTOM), {}, faults=[zeros, *absent])
 
 
 def _load(file: SiteFile, meter: MeterEntry, shape: LoadShape) -> Load:
@@ -199,6 +163,13 @@ def _meter(
     file: SiteFile, meter: MeterEntry, load: Load, faults: Sequence[Fault]
 ) -> SimulatedMeter:
     profile = load_profile(meter.profile)
+    for fault in faults:
+        if fault.kind == "variant":
+            try:
+                profile = profile.variant(fault.name)
+            except ProfileError as error:
+                message = f"--fault: {meter.id}={fault.kind}:{fault.name}: {error}"
+                raise ConfigError(message) from error
     traits = Traits(
         seed=file.seed,
         device=meter.id,
@@ -210,10 +181,13 @@ def _meter(
         point_id: source(point_id, point, load, traits, file.era)
         for point_id, point in profile.points.items()
     }
-    return SimulatedMeter(meter.id, profile, sources, faults=faults)
+    return SimulatedMeter(meter.id, profile, sources, faults=faults, seed=file.seed)
 
 
 def _opening(seed: int, meter: MeterEntry, profile: Profile) -> int:
     """Micro-units on the register at the epoch, whole hundredths."""
     most = 9_000 if profile.medium == "electric" else 400
     return int(fraction(seed, meter.id, "opening") * most * 100) * (MICRO // 100)
+
+
+_PHANTOM = "eastron-sdm120"

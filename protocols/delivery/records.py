@@ -26,8 +26,8 @@ class Quality(IntEnum):
     TIME_UNCERTAIN = 5
 
 
-# a suspect register read may bill: it is real, only coarser than it should be
-USABLE: Final = frozenset({Quality.GOOD, Quality.SUSPECT})
+# what bills are made from: all else is kept and shown, and waits for a good read beside it
+USABLE: Final = frozenset({Quality.GOOD})
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True):

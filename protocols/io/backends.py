@@ -21,9 +21,12 @@ class ModbusLink(Protocol):
     """What every backend gives: one read at a time on one bus."""
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
-        """Words (or bits) of one read; LinkError, DeviceError or WireError."""
+        """Words (or bits) of one read; LinkError, DeviceError or WireError.
+
+        The answer may take the bus's timeout, or `patience_s` where that is longer.
+        """
         ...
 
     async def close(self) -> None:
@@ -39,7 +42,8 @@ class Capabilities:
     `keeps_silence`: t3.5 stands on a serial wire before each request. `finds_frames`: stray bytes
     and other units' frames before an answer are passed over. `fails_at_once`: a refusal or a lost
     connection is told when it happens, not when the timeout is over. `tells_nonsense`: a wrong
-    answer is a WireError at once, not silence.
+    answer is a WireError at once, not silence. `tells_late`: on a serial line an answer that comes
+    after its timeout, however late, is not taken for the next one's.
     """
 
     tcp: bool
@@ -52,6 +56,7 @@ class Capabilities:
     finds_frames: bool
     fails_at_once: bool
     tells_nonsense: bool
+    tells_late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,13 @@ class Backend:
     module: str = ""
 
 
-def open_tcp(backend: str, host: str, port: int, *, timeout_s: float) -> ModbusLink:
+def open_tcp(
+    backend: str, host: str, port: int, *, timeout_s: float, any_transaction: bool = False
+) -> ModbusLink:
     """A link to a TCP endpoint, opened when first used; ConfigError if the backend can't."""
     chosen = _usable(backend, "modbus-tcp")
     if not chosen.module:
-        return ModbusTcpLink(host, port, timeout_s=timeout_s)
+        return ModbusTcpLink(host, port, timeout_s=timeout_s, any_transaction=any_transaction)
     link: ModbusLink = import_module(chosen.module).open_tcp(host, port, timeout_s=timeout_s)
     return link
 
@@ -127,6 +134,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
                 finds_frames=True,
                 fails_at_once=True,
                 tells_nonsense=True,
+                tells_late=True,
             )
         ),
         "pymodbus": Backend(
@@ -140,6 +148,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
                 finds_frames=False,
                 fails_at_once=False,
                 tells_nonsense=False,
+                tells_late=False,
             ),
             "pymodbus",
             "protocols.io.pymodbus_link",
@@ -155,6 +164,7 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType(
                 finds_frames=False,
                 fails_at_once=False,
                 tells_nonsense=True,
+                tells_late=False,
             ),
             "minimalmodbus",
             "protocols.io.minimalmodbus_link",

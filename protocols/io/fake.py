@@ -66,7 +66,7 @@ class FakeLink:
         self._scripts += scripts
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
         """Words (or bits) of one read; LinkError, DeviceError or WireError."""
         async with self._turn:
@@ -81,14 +81,16 @@ class FakeLink:
             if failure is not None:
                 raise failure
             script = self._scripts.popleft() if self._scripts else self._from_memory
-            return await self._play(script(request), request)
+            return await self._play(script(request), request, max(self._timeout_s, patience_s))
 
     async def close(self) -> None:
         """Drop the connection; the next transact opens it again."""
         self._open = False
 
-    async def _play(self, steps: Iterable[Step], request: Request) -> tuple[int, ...]:
-        left_s, heard = self._timeout_s, b""
+    async def _play(
+        self, steps: Iterable[Step], request: Request, timeout_s: float
+    ) -> tuple[int, ...]:
+        left_s, heard = timeout_s, b""
         late = False
         for step in steps:
             if isinstance(step, HangUp) and not late:

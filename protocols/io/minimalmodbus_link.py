@@ -41,7 +41,7 @@ class MinimalmodbusLink:
         self._quiet_until = 0.0
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
         """Words (or bits) of one read; LinkError, DeviceError or WireError."""
         request = read_request(unit_id, function, address, count)
@@ -52,7 +52,7 @@ class MinimalmodbusLink:
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="minimalmodbus")
         loop = asyncio.get_running_loop()
-        answer = loop.run_in_executor(self._worker, self._ask, request)
+        answer = loop.run_in_executor(self._worker, self._ask, request, patience_s)
         answer.add_done_callback(lambda _: self._turn.release())
         # A thread can't be cancelled: the caller goes, the turn stays taken until it returns.
         return await asyncio.shield(answer)
@@ -65,10 +65,10 @@ class MinimalmodbusLink:
                 await asyncio.get_running_loop().run_in_executor(worker, self._shut)
                 worker.shutdown(wait=False)
 
-    def _ask(self, request: Request) -> tuple[int, ...]:
+    def _ask(self, request: Request, patience_s: float) -> tuple[int, ...]:
         time.sleep(max(0.0, self._quiet_until - time.monotonic()))
         try:
-            return self._read(request)
+            return self._read(request, patience_s)
         except minimalmodbus.SlaveReportedException as error:
             # It tells the code by its words only; our matcher makes the DeviceError of it.
             return match_pdu(exception_pdu(request.function, _code(str(error))), request)
@@ -86,11 +86,11 @@ class MinimalmodbusLink:
             message = f"{self._path}: {error}"
             raise LinkError(message) from error
 
-    def _read(self, request: Request) -> tuple[int, ...]:
+    def _read(self, request: Request, patience_s: float) -> tuple[int, ...]:
         instrument = self._instrument or self._open()
         instrument.address = request.unit_id
         busy_s = self._wire.frame_s(_QUESTION + rtu_reply_length(request))
-        timeout_s = self._timeout_s + busy_s
+        timeout_s = max(self._timeout_s, patience_s) + busy_s
         if instrument.serial.timeout != timeout_s:
             instrument.serial.timeout = timeout_s
         read = instrument.read_bits if request.function in READ_BITS else instrument.read_registers

@@ -31,7 +31,11 @@ class _Question:
 class ModbusTcpLink:
     """A link to one endpoint; opens on demand, closes whenever an answer is late or not its own."""
 
-    def __init__(self, host: str, port: int, *, timeout_s: float = 1.0) -> None:
+    def __init__(
+        self, host: str, port: int, *, timeout_s: float = 1.0, any_transaction: bool = False
+    ) -> None:
+        """`any_transaction` is for gateways that never echo the transaction id."""
+        self._any_transaction = any_transaction
         self._host = host
         self._port = port
         self._timeout_s = timeout_s
@@ -40,9 +44,12 @@ class ModbusTcpLink:
         self._transaction_id = 0
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
-        """Words (or bits) of one read; LinkError, DeviceError or WireError."""
+        """Words (or bits) of one read; LinkError, DeviceError or WireError.
+
+        The answer may take the endpoint's timeout, or `patience_s` where that is longer.
+        """
         async with self._turn:
             question = _prepared(unit_id, function, address, count)
             connection = self._connection
@@ -50,7 +57,8 @@ class ModbusTcpLink:
                 connection = self._connection = await self._open()
             self._transaction_id = transaction_id = (self._transaction_id + 1) & 0xFFFF
             try:
-                return await connection.ask(question, transaction_id, self._timeout_s)
+                timeout_s = max(self._timeout_s, patience_s)
+                return await connection.ask(question, transaction_id, timeout_s)
             except DeviceError:
                 raise
             except BaseException:
@@ -68,7 +76,11 @@ class ModbusTcpLink:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
-                _, connection = await loop.create_connection(_Connection, self._host, self._port)
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(any_transaction=self._any_transaction),
+                    self._host,
+                    self._port,
+                )
         except (OSError, TimeoutError) as error:
             reason = "timed out" if isinstance(error, TimeoutError) else error
             message = f"{self._host}:{self._port}: no connection: {reason}"
@@ -79,8 +91,9 @@ class ModbusTcpLink:
 class _Connection(asyncio.Protocol):
     """One TCP connection with at most one question open."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_transaction: bool) -> None:
         self.lost = False
+        self._any_transaction = any_transaction
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, ...]] | None = None
@@ -101,6 +114,9 @@ class _Connection(asyncio.Protocol):
         answer: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._answer = answer
         self._deadline_s = self._loop.time() + timeout_s
+        if self._watch is not None and self._watch.when() > self._deadline_s:
+            self._watch.cancel()
+            self._watch = None
         if self._watch is None:
             self._watch = self._loop.call_at(self._deadline_s, self._expire)
         self._transport.write(transaction_id.to_bytes(2, "big") + question.frame)
@@ -151,7 +167,10 @@ class _Connection(asyncio.Protocol):
                 self._buffer = data
                 return
             self._buffer = b""
-            answer.set_result(match_tcp(data, question.request, self._transaction_id))
+            # Whoever is asked only after this connection's last answer can't be late on it.
+            own = self._any_transaction
+            number = int.from_bytes(data[:2], "big") if own else self._transaction_id
+            answer.set_result(match_tcp(data, question.request, number))
         except (DeviceError, WireError) as error:
             answer.set_exception(error)
 

@@ -3,15 +3,27 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
+
+from protocols.errors import LinkError
+from protocols.modbus.wire import Wire
 
 # The event loop's timers are coarse (epoll counts whole milliseconds and rounds up).
 _COARSE_S = 0.002
+# A unit that did not answer may have been asked too soon: its pause grows, up to this.
+LONGEST_GAP_S = 1.0
+_FIRST_GAP_S = 0.05
+# After so many answers in a row its pause shrinks again.
+_PATIENT_FOR = 200
+# How much of the last turnaround goes into the average.
+_WEIGHT = 0.1
+_KNOWN_AFTER = 20
 
 
 class _Transacting(Protocol):
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]: ...
 
     async def close(self) -> None: ...
@@ -27,31 +39,88 @@ async def sleep_until(monotonic_s: float) -> None:
         await asyncio.sleep(0)
 
 
+@dataclass(slots=True)
+class _Pace:
+    """One unit: its least pause and the one it gets, and how long it takes to answer."""
+
+    least_s: float
+    gap_s: float
+    free_at: float = 0.0
+    answers: int = 0
+    turnaround_s: float = 0.0
+
+
 class PacedLink:
     """A link that leaves each unit a pause between its answer and the next request.
 
-    `gap_s` is for every unit that `gaps_s` does not name.
+    `gap_s` is for every unit that `gaps_s` does not name; a unit's pause doubles whenever it does
+    not answer. On a `wire` the time that frames take is no part of a unit's turnaround.
     """
 
     def __init__(
-        self, link: _Transacting, *, gap_s: float = 0.0, gaps_s: Mapping[int, float] | None = None
+        self,
+        link: _Transacting,
+        *,
+        gap_s: float = 0.0,
+        gaps_s: Mapping[int, float] | None = None,
+        wire: Wire | None = None,
     ) -> None:
         self._link = link
+        self._wire = wire
         self._gap_s = gap_s
-        self._gaps_s = gaps_s or {}
-        self._free_at: dict[int, float] = {}
+        self._paces = {unit_id: _Pace(least, least) for unit_id, least in (gaps_s or {}).items()}
+
+    def gap_s(self, unit_id: int) -> float:
+        """The pause that a unit gets now."""
+        return self._pace(unit_id).gap_s
+
+    def turnaround_s(self, unit_id: int) -> float | None:
+        """How long a unit takes to answer, on average; None until it is known."""
+        pace = self._pace(unit_id)
+        return pace.turnaround_s if pace.answers >= _KNOWN_AFTER else None
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
         """As the link inside, after the unit's pause."""
-        await sleep_until(self._free_at.get(unit_id, 0.0))
+        pace = self._pace(unit_id)
+        if pace.free_at > time.monotonic():
+            await sleep_until(pace.free_at)
+        began_at = time.monotonic()
         try:
-            return await self._link.transact(unit_id, function, address, count)
-        finally:
-            gap_s = self._gaps_s.get(unit_id, self._gap_s)
-            self._free_at[unit_id] = time.monotonic() + gap_s
+            words = await self._link.transact(
+                unit_id, function, address, count, patience_s=patience_s
+            )
+        except LinkError:
+            pace.answers = 0
+            pace.gap_s = min(LONGEST_GAP_S, max(2 * pace.gap_s, _FIRST_GAP_S))
+            pace.free_at = time.monotonic() + pace.gap_s
+            raise
+        except BaseException:
+            pace.free_at = time.monotonic() + pace.gap_s
+            raise
+        now = time.monotonic()
+        self._note(pace, now - began_at, function, count)
+        pace.free_at = now + pace.gap_s
+        return words
 
     async def close(self) -> None:
         """Close the link inside."""
         await self._link.close()
+
+    def _pace(self, unit_id: int) -> _Pace:
+        pace = self._paces.get(unit_id)
+        if pace is None:
+            pace = self._paces[unit_id] = _Pace(self._gap_s, self._gap_s)
+        return pace
+
+    def _note(self, pace: _Pace, took_s: float, function: int, count: int) -> None:
+        wire = self._wire
+        if wire is not None:
+            frames_s = wire.read_s(count, function=function) - wire.turnaround_s
+            took_s = max(0.0, took_s - frames_s)
+        pace.answers += 1
+        weight = max(_WEIGHT, 1 / pace.answers)
+        pace.turnaround_s += weight * (took_s - pace.turnaround_s)
+        if pace.answers % _PATIENT_FOR == 0 and pace.gap_s > pace.least_s:
+            pace.gap_s = max(pace.least_s, pace.gap_s / 2)

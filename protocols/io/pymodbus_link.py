@@ -68,7 +68,7 @@ class PymodbusLink:
         self._quiet_until = 0.0
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
         """Words (or bits) of one read; LinkError, DeviceError or WireError."""
         async with self._turn:
@@ -78,7 +78,7 @@ class PymodbusLink:
                 busy_s = self._wire.frame_s(_QUESTION + rtu_reply_length(request))
             try:
                 client = await self._connected()
-                async with asyncio.timeout(self._timeout_s + busy_s):
+                async with asyncio.timeout(max(self._timeout_s, patience_s) + busy_s):
                     reply = await _ask(client, request)
                 return self._judge(reply, request)
             except DeviceError:
@@ -151,7 +151,7 @@ async def _ask(client: Client, request: Request) -> ModbusPDU:
 
 
 # Its own timeout must never be the first: it would count towards closing the connection.
-_LATER_S = 1.0
+_LATER_S = 60.0
 _QUESTION = 8
 _LONGEST = _QUESTION + 256
 _QUIET_S = 0.05

@@ -189,6 +189,7 @@ class Chain:
             "HUTONG_PORT": self.url.rsplit(":", 1)[1],
             "HUTONG_ALLOW_UNVERIFIED_TARIFFS": "true",
             "HUTONG_LOG_FORMAT": "json",
+            "HUTONG_TRUST_CLOCK": "true",
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Final
 
 from devices.profile import load_profile
-from devices.simulated.clock import VirtualClock
 from devices.simulated.memory import MemoryLink
 from devices.simulated.site import build_site, load_site
+from devices.virtual_clock import VirtualClock
 from tests.e2e.chain_processes import SITE_FILE
 
 # struct formats of the four bytes, and counts per unit of measure

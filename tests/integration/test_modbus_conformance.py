@@ -9,10 +9,13 @@ import pytest
 from protocols.errors import ProtocolError
 from protocols.io import backends
 from protocols.io.fake import FakeLink
+from protocols.io.modbus_rtu_tcp import ModbusRtuTcpLink
 from protocols.modbus.wire import Wire
 from tests.fixtures.modbus_behaviours import (
     IN_FRAMES,
+    ON_NATIVE_RTU,
     ON_RTU,
+    ON_RTU_OVER_TCP,
     ON_TCP,
     SLOW,
     Check,
@@ -22,6 +25,7 @@ from tests.fixtures.modbus_behaviours import (
     echo,
     foreign_frame_before,
     garbage_for_an_answer,
+    late_answer_with_the_next,
     lost_is_told_at_once,
     lost_while_idle,
     refusal_5_acknowledge,
@@ -55,7 +59,8 @@ class Known:
 
 SUITES = {
     "native tcp": ON_TCP,
-    "native rtu": ON_RTU,
+    "native rtu": ON_NATIVE_RTU,
+    "native rtu-over-tcp": ON_RTU_OVER_TCP,
     "pymodbus tcp": ON_TCP,
     "pymodbus rtu": ON_RTU,
     "minimalmodbus rtu": ON_RTU,
@@ -107,6 +112,11 @@ KNOWN: dict[tuple[str, Check], Known] = {
     ("minimalmodbus rtu", stray_byte_before): _FIXED_SIZE,
     ("minimalmodbus rtu", foreign_frame_before): _FIXED_SIZE,
 }
+_TAKES_LATE = Known("took a late answer for the next", "answers carry no address", "tells_late")
+KNOWN |= {
+    ("pymodbus rtu", late_answer_with_the_next): _TAKES_LATE,
+    ("minimalmodbus rtu", late_answer_with_the_next): _TAKES_LATE,
+}
 CASES = [(name, check) for name, suite in SUITES.items() for check in suite]
 
 
@@ -149,6 +159,7 @@ def test_flags_say_what_the_suite_shows() -> None:
         "finds_frames",
         "fails_at_once",
         "tells_nonsense",
+        "tells_late",
     }
     for name, backend in backends.BACKENDS.items():
         shown = {known.flag for (stand, _), known in KNOWN.items() if stand.split()[0] == name}
@@ -165,6 +176,9 @@ def _stand(name: str, folder: Path, wire: Wire) -> Stand:
     if kind == "tcp":
         peer = TcpPeer()
         return Stand(_Later(backend, peer), peer, timeout_s)
+    if kind == "rtu-over-tcp":
+        peer = TcpPeer("rtu")
+        return Stand(_Later(backend, peer), peer, timeout_s)
     line = PtyPeer(folder / "line")
     link = backends.open_rtu(backend, str(line.path), wire, timeout_s=timeout_s)
     return Stand(link, line, timeout_s)
@@ -179,13 +193,15 @@ class _Later:
         self._link: backends.ModbusLink | None = None
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
         if self._link is None:
-            self._link = backends.open_tcp(
-                self._backend, "127.0.0.1", self._peer.port, timeout_s=TIMEOUT_S
-            )
-        return await self._link.transact(unit_id, function, address, count)
+            place = ("127.0.0.1", self._peer.port)
+            if self._peer.framing == "rtu":
+                self._link = ModbusRtuTcpLink(*place, timeout_s=TIMEOUT_S)
+            else:
+                self._link = backends.open_tcp(self._backend, *place, timeout_s=TIMEOUT_S)
+        return await self._link.transact(unit_id, function, address, count, patience_s=patience_s)
 
     async def close(self) -> None:
         if self._link is not None:

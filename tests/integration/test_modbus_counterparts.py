@@ -11,10 +11,10 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from devices.profile import profiles_folder
-from devices.simulated.clock import VirtualClock
 from devices.simulated.rtu_server import RtuServer
 from devices.simulated.site import build_site, load_site
 from devices.simulated.tcp_server import TcpServer
+from devices.virtual_clock import VirtualClock
 from protocols.errors import DeviceError
 from protocols.io.modbus_rtu import ModbusRtuLink
 from protocols.io.modbus_tcp import ModbusTcpLink

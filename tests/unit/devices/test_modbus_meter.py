@@ -1,7 +1,6 @@
 """A meter's plan and the samples it makes."""
 
 import math
-import struct
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from devices.driver import Sample
 from devices.modbus_meter import ModbusMeter
 from devices.point_decoder import decode_words
 from devices.profile import load_profile, profiles_folder
-from devices.simulated.clock import VirtualClock
+from devices.virtual_clock import VirtualClock
 from protocols.errors import ConfigError, DeviceError, LinkError
 from protocols.modbus.plan import Block
 from protocols.modbus.registers import decode, encode, to_count
@@ -42,8 +41,9 @@ class Script:
         return answer
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
+        del patience_s
         return self.answer(unit_id, function, address, count)
 
     async def close(self) -> None:
@@ -159,23 +159,10 @@ def test_unknown_points_and_multipliers_are_refused() -> None:
         meter_of("acrel-adl400", "active_power", ct="0")
 
 
-@pytest.mark.parametrize(
-    ("kwh", "quality"), [(131_071.99, "good"), (131_072.0, "suspect"), (65_536.01, "good")]
-)
-def test_a_float_register_that_is_coarser_than_its_resolution_is_flagged(
-    kwh: float, quality: str
-) -> None:
-    # a float32 moves in steps of 0.0156 from 131,072 on: wider than 0.01 kWh
-    meter = ModbusMeter(load_profile("eastron-sdm630"), 1, ["energy_import"])
-    high, low = struct.unpack(">HH", struct.pack(">f", kwh))
-    samples = meter.decode(meter.blocks[0], (high, low), at_us=0, monotonic_us=0)
-    assert [sample.quality for sample in samples] == [quality]
-
-
 def test_the_identification_of_an_em340_has_its_own_request() -> None:
     meter = meter_of("carlo-gavazzi-em340", "voltage_l1", "identification", "current_l1")
     assert meter.blocks == (Block(4, 0, 2), Block(4, 0x0B, 1), Block(4, 0x0C, 2))
-    assert meter.timeout_s == 0.6
+    assert meter.patience_s == 0.6
     (_, identification, _) = meter.blocks
     (sample,) = meter.decode(identification, (341,), at_us=0, monotonic_us=0)
     assert (sample.point, sample.count) == ("identification", 341)
@@ -204,3 +191,48 @@ def test_each_point_comes_from_one_block_even_where_registers_overlap(tmp_path: 
     script = Script({0x0A: (4001, 0), 0x0B: (341,)})
     counts = {sample.point: sample.count for sample in meter.read_now(script.answer, CLOCK)}
     assert counts == {"voltage_l31": 4001, "identification": 341}
+
+
+V230 = encode(230.0, "float32", "ABCD")
+
+
+async def test_only_what_is_due_is_read() -> None:
+    meter = ModbusMeter(
+        load_profile("eastron-sdm630"),
+        1,
+        ["voltage_l1", "energy_import"],
+        periods={"voltage_l1": (10,), "energy_import": (60, 900)},
+    )
+    link = Script({0: V230, 0x48: V230})
+    for due, points in (
+        ({10}, ["voltage_l1"]),
+        ({60}, ["energy_import"]),
+        ({10, 60, 900}, ["voltage_l1", "energy_import"]),
+    ):
+        poll = await meter.poll(link, CLOCK, frozenset(due))
+        assert not poll.failures
+        assert sorted(sample.point for sample in poll.samples) == sorted(points)
+
+
+async def test_a_silent_block_takes_no_other_away() -> None:
+    meter = meter_of("eastron-sdm630", "voltage_l1", "energy_import_l1")
+    poll = await meter.poll(Script({0: V230, 0x15A: LinkError("silence")}), CLOCK)
+    assert [sample.point for sample in poll.samples] == ["voltage_l1"]
+    assert [block.address for block in poll.failures] == [0x15A]
+
+
+@pytest.mark.parametrize(
+    ("counts", "read"), [([100, 103], 1.03), ([100, 7, 8], 0.08), ([100, 99, 7, 3], None)]
+)
+async def test_a_double_read_believes_two_that_agree(counts: list[int], read: float | None) -> None:
+    class Moving(Script):
+        """Answers one count after the other."""
+
+        def answer(self, unit_id: int, function: int, address: int, count: int) -> tuple[int, ...]:
+            self.answers[0x48] = encode(counts[len(self.asked)] / 100, "float32", "ABCD")
+            return super().answer(unit_id, function, address, count)
+
+    meter = ModbusMeter(load_profile("eastron-sdm120"), 1, ["energy_import"], double_read=True)
+    poll = await meter.poll(Moving({}), CLOCK)
+    assert [float(sample.value or 0) for sample in poll.samples] == ([] if read is None else [read])
+    assert bool(poll.failures) == (read is None)

@@ -10,7 +10,7 @@ from devices.driver import Sample
 from devices.modbus_meter import ModbusMeter
 from devices.point_decoder import decode_words
 from devices.profile import Profile, load_profile, profile_ids
-from devices.simulated.clock import VirtualClock
+from devices.virtual_clock import VirtualClock
 from protocols.delivery.records import decimal_text, words_to_bytes, words_to_hex
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "profiles"

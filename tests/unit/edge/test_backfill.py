@@ -6,8 +6,8 @@ import pytest
 
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile
+from devices.virtual_clock import VirtualClock
 from edge.backfill import MARK, Answer, backfill
-from edge.clock import VirtualClock
 from edge.journal import Journal
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_READINGS

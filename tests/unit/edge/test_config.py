@@ -41,6 +41,14 @@ FAULTS = [
     ('{ct: "40"}', '{xt: "40"}', "devices.1: multipliers: 'xt': ", "allowed are ct, pt"),
     ('{ct: "40"}', '{ct: "0"}', "devices.1: multipliers.ct: 0: ", "numbers above 0"),
     ('{ct: "40"}', "{ct: 40}", "devices.1.multipliers.ct: 40: ", "string"),
+    ("period_s: 5", "periods: {power: 5}", "devices.1.periods.power: is not read", "allowed are"),
+    ("port: 15020", "port: 1, framing: ascii", "buses.0.modbus-tcp.framing: 'ascii'", "'mbap'"),
+    (
+        "port: 15020",
+        "port: 15020, backend: pymodbus, framing: rtu",
+        "buses.0.framing: only the backend native",
+        "can do that",
+    ),
     ("poll:", "gateway: twice\npoll:", "no valid YAML", "given twice"),
     (GOOD, "[]", "(whole file)", "object"),
     (GOOD, "a: [", "no valid YAML", "expected"),
@@ -55,8 +63,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_good_file(tmp_path: Path) -> None:
     config = load(written(tmp_path, GOOD))
-    assert config.periods("tcp-1") == {"e-1": 60}
-    assert config.periods("rtu-1") == {"e-2": 5}
+    assert [device.period_s or config.poll.period_s for device in config.devices] == [60, 5]
     first, second = config.devices
     assert first.meter(None).points == ("energy_import",)
     assert len(second.meter(None).points) > 1
@@ -69,13 +76,20 @@ def test_a_variant_reads_its_own_registers(tmp_path: Path) -> None:
     assert (block.function, block.address, block.count) == (3, 0x401E, 2)
 
 
-def test_a_bus_waits_as_long_as_its_slowest_meter_needs(tmp_path: Path) -> None:
+def test_a_slow_meter_is_waited_for_whatever_the_bus_says(tmp_path: Path) -> None:
     text = GOOD.replace("eastron-sdm120", "carlo-gavazzi-em340")
-    load(written(tmp_path, text.replace("port: 15020", "port: 15020, timeout_ms: 600")))
-    with pytest.raises(ConfigError) as caught:
-        load(written(tmp_path, text.replace("port: 15020", "port: 15020, timeout_ms: 599")))
-    (fault,) = caught.value.faults
-    assert "buses.0.timeout_ms: 599: 'e-1' may take 600" in fault
+    config = load(written(tmp_path, text.replace("port: 15020", "port: 15020, timeout_ms: 100")))
+    assert config.devices[0].meter(None).patience_s == 0.6
+
+
+def test_points_have_their_own_pace_and_what_bills_is_read_on_the_quarter(tmp_path: Path) -> None:
+    own = "[energy_import, voltage], period_s: 7, periods: {voltage: 30}"
+    config = load(written(tmp_path, GOOD.replace("[energy_import]", own)))
+    meter = config.devices[0].meter(None, config.poll)
+    assert meter.periods == {"energy_import": {7, 900}, "voltage": {30}}
+    # every minute of the hour is one of its polls already
+    text = GOOD.replace("[energy_import]", "[energy_import], period_s: 60")
+    assert load(written(tmp_path, text)).devices[0].meter(None).periods["energy_import"] == {60}
 
 
 def test_the_shipped_gateway_files_are_good() -> None:

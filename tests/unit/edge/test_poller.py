@@ -1,20 +1,23 @@
 """The owner of a bus: what it reads is recorded, and silence is told once."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from devices.driver import Sample
+from devices.driver import Link, Sample
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile
-from edge.clock import VirtualClock
-from edge.poller import SILENT_AFTER, BusPoller, to_reading
+from devices.virtual_clock import VirtualClock
+from edge.learning import Learner
+from edge.poller import SILENT_AFTER, BusPoller, PolledDevice, to_reading
 from edge.recorder import Recorder
 from edge.schedule import Schedule
 from protocols.delivery import batch
 from protocols.delivery.records import MAX_COUNT, Event, Quality, Reading
 from protocols.errors import LinkError
+from protocols.io.pacing import PacedLink
 from protocols.modbus.registers import encode
 from tests.fixtures.delivery import START_US, OpenJournal
 
@@ -29,8 +32,9 @@ class FakeLink:
         self.closed = False
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
+        assert patience_s == 0
         assert (unit_id, function, address, count) == (1, 4, 0x48, 2)
         if self.silent:
             raise LinkError("nobody answers")
@@ -56,9 +60,10 @@ class Collected(Recorder):
 
 def poller(link: FakeLink, recorder: Recorder) -> BusPoller:
     meter = ModbusMeter(load_profile("eastron-sdm120"), 1, ["energy_import"])
-    clock, schedule = VirtualClock(START_US), Schedule({"e-1": 60})
+    clock, schedule = VirtualClock(START_US), Schedule({"e-1": (60,)})
+    device = PolledDevice(Learner("e-1", meter, wire=None, journal=None))
     return BusPoller(
-        "tcp-1", link, {"e-1": meter}, schedule=schedule, clock=clock, recorder=recorder
+        "tcp-1", PacedLink(link), {"e-1": device}, schedule=schedule, clock=clock, recorder=recorder
     )
 
 
@@ -114,3 +119,35 @@ def test_noise_that_no_column_holds_is_no_value(count: int, open_journal: OpenJo
 def test_the_widest_counts_can_be_sealed() -> None:
     rows = [to_reading("e-1", replace(SAMPLE, count=count)) for count in (MAX_COUNT, -MAX_COUNT)]
     assert batch.records(batch.decode(batch.encode(rows, bytes(32)))) == rows
+
+
+async def test_a_command_has_the_bus_before_any_poll() -> None:
+    link, recorder = FakeLink(), Collected()
+    owner = poller(link, recorder)
+
+    async def command(bus: Link) -> tuple[int, ...]:
+        assert recorder.readings == []
+        return await bus.transact(1, 4, 0x48, 2)
+
+    waiting = asyncio.create_task(owner.first(command))
+    await asyncio.sleep(0)
+    running = asyncio.create_task(owner.run())
+    assert await asyncio.wait_for(waiting, 5) == encode(7.0, "float32", "ABCD")
+
+    async def failing(bus: Link) -> None:
+        del bus
+        raise LinkError("nobody answers")
+
+    with pytest.raises(LinkError):
+        # the bus sleeps until the next minute: a command wakes it
+        await asyncio.wait_for(owner.first(failing), 5)
+    running.cancel()
+    await asyncio.wait({running})
+    assert link.closed
+    assert len(recorder.readings) == 1
+
+
+def test_a_clock_that_is_not_certain_makes_good_samples_uncertain() -> None:
+    assert to_reading("e-1", SAMPLE, certain=False).quality == Quality.TIME_UNCERTAIN
+    doubtful = replace(SAMPLE, quality="suspect")
+    assert to_reading("e-1", doubtful, certain=False).quality == Quality.SUSPECT

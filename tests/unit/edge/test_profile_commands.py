@@ -25,7 +25,7 @@ def test_check_reads_ids_and_files(
     file = str(profiles_folder() / "chint-dtsu666.yaml")
     assert typed(monkeypatch, "profile", "check", "eastron-sdm120", file) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "eastron-sdm120: 10 points, 0 variants",
+        "eastron-sdm120: 11 points, 0 variants",
         "chint-dtsu666: 17 points, 1 variants",
     ]
     assert typed(monkeypatch, "profile", "check") == 0

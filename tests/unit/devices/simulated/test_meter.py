@@ -9,10 +9,10 @@ import yaml
 from devices.driver import Sample
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile, profiles_folder
-from devices.simulated.clock import VirtualClock
 from devices.simulated.faults import parse_fault
 from devices.simulated.memory import MemoryLink
 from devices.simulated.site import Site, build_site, load_site
+from devices.virtual_clock import VirtualClock
 from protocols.errors import ConfigError, DeviceError, LinkError
 from protocols.modbus.registers import decode
 

@@ -10,14 +10,16 @@ import pytest
 
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile, profiles_folder
-from devices.simulated.clock import VirtualClock
 from devices.simulated.faults import parse_fault
 from devices.simulated.memory import MemoryLink
 from devices.simulated.rtu_server import RtuServer
 from devices.simulated.site import build_site, load_site
+from devices.virtual_clock import VirtualClock
 from protocols.errors import DeviceError, LinkError
 from protocols.io.modbus_rtu import ModbusRtuLink
+from protocols.modbus.frames import Request, request_pdu, rtu_frame
 from protocols.modbus.wire import Wire
+from tests.unit.devices.simulated.raw_line import raw_line
 
 SITE = load_site(profiles_folder().parent / "demo" / "qingsong-site.yaml")
 CLOCK = VirtualClock(SITE.era.start_us + 30 * 86_400_000_000)
@@ -86,12 +88,43 @@ async def test_minimalmodbus_reads_the_same_words(server: RtuServer) -> None:
     assert total == pytest.approx(float(sample.value))
 
 
-async def test_a_request_into_the_silence_is_noticed(server: RtuServer) -> None:
-    # A client that believes the wire to be ten times as fast doesn't wait long enough.
-    link = ModbusRtuLink(str(server.path), Wire(baud=115200))
-    await link.transact(1, 3, 1, 2)
-    await link.transact(1, 3, 1, 2)
+async def test_a_request_into_the_silence_is_noticed(tmp_path: Path) -> None:
+    # so slow that its silence is longer than any hiccup of this machine
+    server = RtuServer(METERS, CLOCK, path=tmp_path / "slow", wire=Wire(baud=1200))
+    await server.start()
+    frame = rtu_frame(1, request_pdu(Request(1, 3, 1, 2)))
+    with raw_line(server.path) as line:
+        for hurried in (0, 1):
+            line.send(frame)
+            await line.hear(9)
+            assert server.hurried == hurried
+        await asyncio.sleep(Wire(baud=1200).silence_s)
+        line.send(frame)
+        await line.hear(9)
     assert server.hurried == 1
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("wire", "heard"),
+    [
+        (Wire(baud=9600), True),
+        (Wire(baud=19200), False),
+        (Wire(baud=9600, stop_bits=2), False),
+        (Wire(baud=9600, parity="O"), False),
+        # a pty drops the parity bit itself
+        (Wire(baud=9600, parity="E"), True),
+    ],
+)
+async def test_only_a_client_on_the_same_line_is_heard(
+    server: RtuServer, wire: Wire, *, heard: bool
+) -> None:
+    link = ModbusRtuLink(str(server.path), wire, timeout_s=0.15)
+    if heard:
+        assert await link.transact(1, 3, 1, 2) == METERS[1].words(3, 1, 2, CLOCK.at_us)
+    else:
+        with pytest.raises(LinkError, match="did not answer"):
+            await link.transact(1, 3, 1, 2)
     await link.close()
 
 

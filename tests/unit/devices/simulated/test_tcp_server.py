@@ -8,11 +8,11 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile, profiles_folder
-from devices.simulated.clock import VirtualClock
 from devices.simulated.faults import parse_fault
 from devices.simulated.memory import MemoryLink
 from devices.simulated.site import build_site, load_site
 from devices.simulated.tcp_server import TcpServer
+from devices.virtual_clock import VirtualClock
 from protocols.errors import DeviceError, LinkError
 from protocols.io.modbus_tcp import ModbusTcpLink
 from protocols.modbus.frames import Request, request_pdu, tcp_frame

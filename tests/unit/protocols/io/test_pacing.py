@@ -23,8 +23,9 @@ class Recorder:
         self.closed = False
 
     async def transact(
-        self, unit_id: int, function: int, address: int, count: int
+        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
     ) -> tuple[int, ...]:
+        del patience_s
         self.asked.append((unit_id, time.monotonic()))
         if unit_id == 9:
             raise LinkError("dead")
