@@ -88,6 +88,12 @@ class DataPoint(Strict):
     word_order: WordOrder | None = Field(
         default=None, description="Byte order on the wire, where it is not the profile's."
     )
+    terms: int = Field(
+        default=1,
+        ge=1,
+        le=12,
+        description="So many values of this type, one behind the other, that add up to the point.",
+    )
     scale: DecimalText = Decimal(1)
     billing: bool = Field(default=False, description="This register is what bills are made from.")
     multiply_by: tuple[Multiplier, ...] = Field(
@@ -111,6 +117,11 @@ class DataPoint(Strict):
     def exponent(self) -> int:
         """Exponent of the count: value = count * 10**exponent."""
         return self.resolution.adjusted()
+
+    @property
+    def word_count(self) -> int:
+        """Registers that the point takes."""
+        return self.terms * self.type.word_count
 
     @model_validator(mode="after")
     def _check(self) -> Self:

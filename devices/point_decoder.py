@@ -33,6 +33,7 @@ class PointDecoder:
         "_scale",
         "_sentinels",
         "_start",
+        "_terms",
         "_unpack",
         "billing",
         "point",
@@ -57,7 +58,9 @@ class PointDecoder:
         self.uom = wanted.uom
         self.billing = wanted.billing
         self._start = offset
-        self._end = offset + wanted.type.word_count
+        self._end = offset + wanted.word_count
+        # where the values begin that are added up, if they are several
+        self._terms = tuple(range(offset, self._end, wanted.type.word_count))
         self._pack = words.pack
         self._unpack = value.unpack
         self._scale = wanted.scale * product
@@ -80,13 +83,7 @@ class PointDecoder:
     def sample(self, block: tuple[int, ...], at_us: int, monotonic_us: int) -> Sample:
         """The point's sample out of the whole words of its block."""
         words = block[self._start : self._end]
-        raw = self._unpack(self._pack(*words))[0]
-        if self._sentinels and self._pattern(raw) in self._sentinels:
-            count = None
-        elif self._integer_factor:
-            count = raw * self._integer_factor
-        else:
-            count = self._count(raw)
+        count = self._decoded(words) if len(self._terms) == 1 else self._sum(block)
         quality: Quality = "good"
         if count is None:
             quality = "missing"
@@ -117,6 +114,20 @@ class PointDecoder:
             monotonic_us,
             self.billing,
         )
+
+    def _sum(self, block: tuple[int, ...]) -> int | None:
+        width = self._bits // 16
+        counts = [self._decoded(block[start : start + width]) for start in self._terms]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    def _decoded(self, words: tuple[int, ...]) -> int | None:
+        raw = self._unpack(self._pack(*words))[0]
+        if self._sentinels and self._pattern(raw) in self._sentinels:
+            return None
+        if self._integer_factor:
+            return int(raw * self._integer_factor)
+        return self._count(raw)
 
     def _count(self, raw: float) -> int | None:
         if not math.isfinite(raw):

@@ -67,7 +67,7 @@ class Profile(Strict):
     def span(self, point: str) -> Span:
         """Registers of a point; KeyError if the profile has no such point."""
         wanted = self.points[point]
-        return Span(wanted.function or self.function, wanted.address, wanted.type.word_count)
+        return Span(wanted.function or self.function, wanted.address, wanted.word_count)
 
     def order(self, point: str) -> WordOrder:
         """Word order of a point: its own or the profile's."""
@@ -110,7 +110,7 @@ class Profile(Strict):
         if mark is None or mark.point is None or mark.range is None:
             return mark is not None and mark.expects(words)
         point = self.points[mark.point]
-        if len(words) != point.type.word_count:
+        if len(words) != point.type.word_count or point.terms > 1:
             return False
         steps = to_count(
             decode(words, point.type, self.order(mark.point)),

@@ -71,7 +71,9 @@ class RegisterMap:
 
     def __init__(self, profile: Profile, sources: Mapping[str, Source]) -> None:
         """`sources` gives each of the profile's points its count at an instant."""
-        self.registers = tuple(_register(profile, point, sources[point]) for point in sources)
+        # a sum has no registers of its own: it is what the points at its place say
+        own = [point for point in sources if profile.points[point].terms == 1]
+        self.registers = tuple(_register(profile, point, sources[point]) for point in own)
         self.limits = Limits(
             even=profile.rules.even,
             holes=profile.rules.holes == "any",

@@ -21,8 +21,6 @@ CASES = [
 ]
 # Registers that bills are made from, where they are not energy_import or total_positive alone.
 BILLED = {
-    # only rate 1 has a register of its own: the sum of the phases is the imported total
-    "janitza-umg96rm": ["energy_import_l1", "energy_import_l2", "energy_import_l3"],
     # one energy register, whatever its direction
     "orno-we-504": ["energy_total"],
     "orno-we-514": ["energy_total"],
