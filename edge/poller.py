@@ -24,6 +24,7 @@ from protocols.delivery.records import (
     EventValue,
     Quality,
     Reading,
+    decimal_text,
     words_to_bytes,
 )
 from protocols.io.line_counts import LineCounts
@@ -164,8 +165,9 @@ class BusPoller:
         await self._answered(device, polled)
         samples, falls = polled.plausibility.judge(poll.samples)
         for fall in falls:
-            counts = {"before": fall.before, "after": fall.after, "exponent": fall.exponent}
-            await self._tell(device, "register_fell", {"point": fall.point, **counts})
+            before, after = (decimal_text(c, fall.exponent) for c in (fall.before, fall.after))
+            fell = {"point": fall.point, "before": before, "after": after}
+            await self._tell(device, "register_fell", fell)
         for change in await polled.learner.changes(samples):
             told = {"point": change.point, "before": change.before, "after": change.after}
             await self._tell(device, "setting_changed", told)

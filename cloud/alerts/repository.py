@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import Connection, func, select, update
 
@@ -10,6 +11,16 @@ from cloud.alerts.tables import alert_rules, alert_states, alerts
 from cloud.database import insert_new, upsert
 from cloud.sites.tables import channels, devices, gateways
 from cloud.telemetry.tables import latest
+
+# What a gateway tells and somebody has to look at; it is over when they say so.
+EVENT_SEVERITIES = MappingProxyType(
+    {
+        "register_fell": "warning",
+        "setting_changed": "critical",
+        "foreign_master": "warning",
+        "possible_duplicate": "warning",
+    }
+)
 
 Detail = Mapping[str, str | int | None]
 
@@ -141,6 +152,11 @@ def acknowledge(
         update(alerts)
         .where(mine, alerts.c.acknowledged_us.is_(None))
         .values(acknowledged_us=at_us, acknowledged_by=by)
+    )
+    connection.execute(
+        update(alerts)
+        .where(mine, alerts.c.kind.in_(EVENT_SEVERITIES), alerts.c.cleared_us.is_(None))
+        .values(cleared_us=at_us)
     )
     return True
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from cloud.alerts import repository
-from cloud.alerts.repository import Cause, Rule
+from cloud.alerts.repository import EVENT_SEVERITIES, Cause, Rule
 from cloud.alerts.rules import (
     NightFlow,
     Threshold,
@@ -22,7 +22,7 @@ from cloud.ingest.limits import good_rows
 from cloud.sites.tables import channels, gateways, projects
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch
-from protocols.delivery.records import Quality, Reading, instant, microseconds
+from protocols.delivery.records import Event, Quality, Reading, instant, microseconds
 from protocols.errors import WireError
 
 GROUP = 64
@@ -39,13 +39,16 @@ def consume_outbox(connection: Connection) -> int:
     changed: dict[str, tuple[int | None, bool]] = {}
     for _, gateway, payload in taken:
         try:
+            decoded = batch.decode(payload)
             series = [
                 (columns, good_rows(columns))
-                for columns in batch.decode(payload).series
+                for columns in decoded.series
                 if columns.point in points
             ]
         except WireError:
             continue  # in quarantine; there is nothing to look at
+        for event in decoded.events:
+            _tell(connection, owners.get(gateway), gateway, event)
         for columns, readings in series:
             for rule in watched:
                 if rule.project_id != owners.get(gateway):
@@ -99,6 +102,16 @@ def watch_nights(connection: Connection, now_us: int) -> None:
     for rule in repository.rules(connection):
         if rule.kind == "night_flow":
             _watch_night(connection, rule, now_us)
+
+
+def _tell(connection: Connection, project: str | None, gateway: str, event: Event) -> None:
+    severity = EVENT_SEVERITIES.get(event.kind)
+    if severity is None or project is None:
+        return
+    # it happened and does not end by itself: whoever acknowledges it closes it
+    key = f"{event.kind}:{gateway}:{event.device}"
+    cause = Cause(project, event.kind, severity, key, gateway, event.device or None)
+    repository.raise_alert(connection, cause, event.body, event.at_us)
 
 
 def _watch(

@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Query, Response
 from fastapi.responses import RedirectResponse
 
+from cloud.alerts import repository
 from cloud.auth import STAFF
+from cloud.errors import NotFoundError
 from cloud.requests import Reading, Writing
 from cloud.web import alert_queries
 from cloud.web.paging import MOST, Pager, offset_of
@@ -59,11 +61,10 @@ def acknowledge(
     next: Annotated[str, Form(max_length=500)] = "/alerts",  # noqa: A002  # the form says next
 ) -> Response:
     """Note that this person has seen the alert, and go back."""
-    alert_queries.acknowledge(
-        connection,
-        visit.person.project_id,
-        alert_id,
-        username=visit.person.username,
-        now_us=visit.now_us,
-    )
+    person = visit.person
+    if not repository.acknowledge(
+        connection, alert_id, person.project_id, person.username, visit.now_us
+    ):
+        message = f"there is no alert {alert_id}"
+        raise NotFoundError(message)
     return RedirectResponse(own_path(next), 303)

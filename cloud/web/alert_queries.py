@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from cloud.alerts.tables import alert_rules, alerts
-from cloud.errors import NotFoundError
 from cloud.sites.tables import buildings, devices, gateways, users
 
 PAGE: Final = 50
@@ -31,6 +30,9 @@ class Detail(msgspec.Struct, frozen=True):
     uom: str = ""
     point: str = ""
     since_us: int | None = None
+    before: str | None = None
+    after: str | None = None
+    bus: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,23 +155,6 @@ def open_mark(connection: Connection, project_id: str) -> tuple[int, str]:
         ).where(alerts.c.project_id == project_id, alerts.c.cleared_us.is_(None))
     ).one()
     return row[0], f"{row[0]}-{row[1] or 0}-{row[2]}"
-
-
-def acknowledge(
-    connection: Connection, project_id: str, alert_id: int, *, username: str, now_us: int
-) -> None:
-    """Note who saw an alert first; NotFoundError for an alert of nobody's or another project."""
-    found = connection.scalar(
-        select(alerts.c.id).where(alerts.c.id == alert_id, alerts.c.project_id == project_id)
-    )
-    if found is None:
-        message = f"there is no alert {alert_id}"
-        raise NotFoundError(message)
-    connection.execute(
-        update(alerts)
-        .where(alerts.c.id == alert_id, alerts.c.acknowledged_us.is_(None))
-        .values(acknowledged_us=now_us, acknowledged_by=username)
-    )
 
 
 def _detail(text: str) -> Detail:

@@ -48,6 +48,10 @@ KINDS: Final = {
     "device_offline": N_("Device offline"),
     "threshold": N_("Threshold crossed"),
     "night_flow": N_("Flow at night"),
+    "register_fell": N_("Register fell"),
+    "setting_changed": N_("Meter setting changed"),
+    "foreign_master": N_("Another master on the line"),
+    "possible_duplicate": N_("Two devices with one address"),
 }
 
 QUALITIES: Final = (
@@ -99,6 +103,7 @@ POINTS: Final = {
     "remaining": N_("Remaining volume"),
     "ct_ratio": N_("Current transformer ratio"),
     "pt_ratio": N_("Voltage transformer ratio"),
+    "energy_total_mode": N_("What total energy counts"),
     "working_time": N_("Working time"),
     "signal_quality": N_("Signal quality"),
     "error_bits": N_("Error bits"),

@@ -4,6 +4,7 @@ import asyncio
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 from protocols.errors import DeviceError, LinkError, ProtocolError, WireError
 from protocols.modbus.frames import (
@@ -135,8 +136,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        # uvloop's transports are none of asyncio's classes
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the open question that nobody will answer."""

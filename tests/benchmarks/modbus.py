@@ -1,78 +1,66 @@
-"""Modbus TCP, function 3 x 10 registers, one connection: ours, pymodbus and raw asyncio."""
+"""Modbus TCP, function 3 x 10 registers: ours, pymodbus and the limits, on both loops."""
 
 import asyncio
-import multiprocessing
-from multiprocessing.connection import Connection
 
-from pymodbus.client import AsyncModbusTcpClient
-
-from protocols.io.modbus_tcp import ModbusTcpLink
-from protocols.modbus.frames import Request, request_pdu, tcp_frame
+from protocols.errors import HutongError
+from tests.benchmarks.endpoints import endpoints
+from tests.benchmarks.loops import loops
 from tests.benchmarks.measure import Figure, measured
+from tests.benchmarks.modbus_clients import CLIENTS, Connect, Read
 
-COUNT = 3000
-WORDS = 10
+COUNT = 4000
+CONNECTIONS = (1, 50)
+RUNS = 3
 
 
 def run() -> list[Figure]:
     """Return CPU per transaction of the client; the server is a process of its own."""
-    here, there = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(there,))
-    server.start()
+    figures: list[Figure] = []
+    with endpoints(1) as (port,):
+        for name, factory in loops().items():
+            if factory is None:
+                figures.append(Figure("modbus", f"{name} not installed", 0))
+                continue
+            for connections in CONNECTIONS:
+                where = f"{name}, {connections} connection{'s' * (connections > 1)}: "
+                taken: dict[str, list[Figure]] = {client: [] for client in CLIENTS}
+                # in turn, so that a slow moment of the machine does not hit one of them only
+                for _ in range(RUNS):
+                    for client, connect in CLIENTS.items():
+                        with asyncio.Runner(loop_factory=factory) as runner:
+                            measure = _measure(where + client, connect, port, connections)
+                            taken[client].append(runner.run(measure))
+                figures += _compared(
+                    {
+                        client: sorted(some, key=lambda figure: figure.cpu_us)[RUNS // 2]
+                        for client, some in taken.items()
+                    }
+                )
+    return figures
+
+
+def _compared(figures: dict[str, Figure]) -> list[Figure]:
+    ours = figures["native link"]
+    limit, peer = figures["limit: raw protocol"].cpu_us, figures["pymodbus async"].cpu_us
+    if ours.items:
+        ours.more = f"limit x {ours.cpu_us / limit:.2f}, pymodbus / {peer / ours.cpu_us:.2f}"
+    return list(figures.values())
+
+
+async def _measure(what: str, connect: Connect, port: int, connections: int) -> Figure:
     try:
-        port = here.recv()
-        return asyncio.run(_measure(port))
-    finally:
-        here.send("stop")
-        server.join(5)
+        clients = [await connect(port) for _ in range(connections)]
+    except HutongError as error:
+        return Figure("modbus", what, 0, more=f"failed: {error}")
+    each = COUNT // connections
+    await asyncio.gather(*(_read(client.read, 2) for client in clients))
+    with measured("modbus", what, each * connections) as figure:
+        await asyncio.gather(*(_read(client.read, each) for client in clients))
+    for client in clients:
+        await client.close()
+    return figure
 
 
-async def _measure(port: int) -> list[Figure]:
-    link = ModbusTcpLink("127.0.0.1", port)
-    await link.transact(1, 3, 0, WORDS)
-    with measured("modbus", "native link", COUNT) as ours:
-        for _ in range(COUNT):
-            await link.transact(1, 3, 0, WORDS)
-    await link.close()
-    client = AsyncModbusTcpClient("127.0.0.1", port=port)
-    await client.connect()
-    await client.read_holding_registers(0, count=WORDS, device_id=1)
-    with measured("modbus", "pymodbus async", COUNT) as peer:
-        for _ in range(COUNT):
-            await client.read_holding_registers(0, count=WORDS, device_id=1)
-    client.close()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    with measured("modbus", "limit: raw asyncio streams", COUNT) as limit:
-        for number in range(COUNT):
-            writer.write(_request(number))
-            await reader.readexactly(9 + 2 * WORDS)
-    writer.close()
-    ours.more = f"pymodbus / {peer.cpu_us / ours.cpu_us:.1f}"
-    return [limit, ours, peer]
-
-
-def _request(transaction: int) -> bytes:
-    request = Request(1, 3, 0, WORDS)
-    return tcp_frame(transaction & 0xFFFF, 1, request_pdu(request))
-
-
-def _serve(pipe: Connection) -> None:
-    asyncio.run(_serving(pipe))
-
-
-async def _serving(pipe: Connection) -> None:
-    body = bytes(range(2 * WORDS))
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                asked = await reader.readexactly(12)
-                head = asked[:4] + (3 + len(body)).to_bytes(2, "big") + asked[6:8]
-                writer.write(head + bytes([len(body)]) + body)
-        except asyncio.IncompleteReadError:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    pipe.send(server.sockets[0].getsockname()[1])
-    await asyncio.to_thread(pipe.recv)
-    server.close()
+async def _read(read: Read, times: int) -> None:
+    for _ in range(times):
+        await read()

@@ -3,13 +3,14 @@
 import pytest
 from sqlalchemy import Engine, select
 
-from cloud.alerts import service
+from cloud.alerts import repository, service
 from cloud.alerts.tables import alert_rules, alerts
 from cloud.ingest.tables import batches, outbox
 from cloud.sites.tables import buildings, devices, gateways
 from protocols.delivery import batch
 from protocols.delivery.batch import Columns, Payload
-from protocols.delivery.envelope import LANE_READINGS
+from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
+from protocols.delivery.records import Event
 from tests.fixtures.delivery import (
     MINUTE_US,
     NOW_US,
@@ -150,3 +151,25 @@ def test_a_silent_gateway_masks_its_devices(engine: Engine, open_journal: OpenJo
     with engine.begin() as connection:
         connection.execute(gateways.update().values(last_seen_us=NOW_US))
     assert watch(engine, NOW_US) == []
+
+
+def test_what_a_gateway_tells_stays_open_until_somebody_has_seen_it(
+    engine: Engine, open_journal: OpenJournal
+) -> None:
+    add_site(engine, "gw-1")
+    add_device(engine, "e-1")
+    journal = open_journal()
+    told = [
+        Event("e-1", "setting_changed", START_US, 1, {"point": "ct_ratio", "after": "1"}),
+        Event("", "foreign_master", START_US, 2, {"bus": "rtu-1", "count": 3}),
+        Event("e-1", "device_back", START_US, 3, {"reason": ""}),
+    ]
+    for seq in (1, 2):
+        journal.append(LANE_EVENTS, told, seal_at_us=START_US)
+        deliver(engine, [packed(journal, seq, lane=LANE_EVENTS)])
+        consume(engine)
+    assert open_alerts(engine) == [("foreign_master", None), ("setting_changed", "e-1")]
+    with engine.begin() as connection:
+        for identity in connection.scalars(select(alerts.c.id)).all():
+            assert repository.acknowledge(connection, identity, "p-1", "li", START_US)
+    assert open_alerts(engine) == []
