@@ -26,7 +26,7 @@ from edge.scan_command import scan
 from protocols.delivery.envelope import LANES
 from protocols.delivery.records import decimal_text, instant, microseconds
 from protocols.errors import ConfigError, HutongError, ProtocolError
-from protocols.io import logs
+from protocols.io import event_loop, logs
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -70,7 +70,7 @@ def run(config: Config) -> None:
     """Poll, keep and deliver until stopped."""
     settings = Settings()
     logs.configure(settings.log_format)
-    asyncio.run(bootstrap.run(load(config), settings))
+    event_loop.run(bootstrap.run(load(config), settings))
 
 
 @app.command()

@@ -78,15 +78,16 @@ class Journal:
     ) -> None:
         """Commit records to the open tail, with marks in the same transaction; seal if asked."""
         with self._lock, self._transaction():
-            if records:
+            if seal_at_us is not None:
+                # what is sealed at once need not stop in the tail
+                self._seal(lane, seal_at_us, records)
+            elif records:
                 self._db.execute(
                     "INSERT INTO tail (lane, records, body) VALUES (?, ?, ?)",
                     (lane, len(records), _encode(records)),
                 )
             for key, value in (marks or {}).items():
                 self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, value))
-            if seal_at_us is not None:
-                self._seal(lane, seal_at_us)
 
     def append_sealed(
         self, lane: int, groups: Sequence[tuple[int, Sequence[Record]]], marks: Mapping[str, str]
@@ -263,21 +264,21 @@ class Journal:
             "UPDATE lanes SET acked = ?, generation = ? WHERE lane = ?", (through, generation, lane)
         )
 
-    def _seal(self, lane: int, now_us: int) -> None:
+    def _seal(self, lane: int, now_us: int, more: Sequence[Record] = ()) -> None:
         with closing(
             self._db.execute("SELECT id, body FROM tail WHERE lane = ? ORDER BY id", (lane,))
         ) as rows:
             tail = rows.fetchall()
-        if not tail:
-            return
         records = [record for _, body in tail for record in _decode(body)]
+        records += more
         for start in range(0, len(records), batch.MAX_RECORDS):
             self._store_batch(lane, records[start : start + batch.MAX_RECORDS], now_us)
-        self._db.execute("DELETE FROM tail WHERE lane = ? AND id <= ?", (lane, tail[-1][0]))
+        if tail:
+            self._db.execute("DELETE FROM tail WHERE lane = ? AND id <= ?", (lane, tail[-1][0]))
 
     def _store_batch(self, lane: int, records: Sequence[Record], now_us: int) -> None:
         try:
-            payload = batch.encode(records, secrets.token_bytes(batch.SEED_BYTES))
+            payload, root = batch.encode_with_root(records, secrets.token_bytes(batch.SEED_BYTES))
         except batch.BatchTooLargeError:
             if len(records) == 1:
                 raise
@@ -285,7 +286,6 @@ class Journal:
             self._store_batch(lane, records[:half], now_us)
             self._store_batch(lane, records[half:], now_us)
             return
-        root = batch.merkle_root(batch.decode(payload))
         self._counter += 1
         name = batch_id(self.boot_id, self._counter)
         cursor = self._db.execute(

@@ -59,6 +59,8 @@ class Learner:
         self._journal = journal
         self._notes = self._kept(meter.profile.id)
         self._plain = meter
+        points = meter.profile.points
+        self._watches = any(points[point].watched for point in meter.points)
         self._failed = 0
         self._relearnt_us: int | None = None
         limits = _limits(self._notes)
@@ -112,6 +114,8 @@ class Learner:
 
     async def changes(self, samples: Sequence[Sample]) -> list[Change]:
         """Watched settings that are not what they were when last read, in this run or before."""
+        if not self._watches:
+            return []
         changed = []
         settings = dict(self._notes.settings)
         for sample in samples:

@@ -1,8 +1,10 @@
 """Whether samples can be true, given what the device said before; nothing is changed or dropped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+import msgspec
 
 from devices.driver import Quality, Sample
 
@@ -110,4 +112,4 @@ class Plausibility:
 
 
 def _as(sample: Sample, quality: Quality) -> Sample:
-    return replace(sample, quality=quality) if sample.quality == "good" else sample
+    return msgspec.structs.replace(sample, quality=quality) if sample.quality == "good" else sample

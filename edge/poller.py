@@ -37,13 +37,17 @@ T = TypeVar("T")
 
 log = structlog.get_logger("poller")
 
-_QUALITIES = {
-    "good": Quality.GOOD,
-    "missing": Quality.MISSING,
-    "suspect": Quality.SUSPECT,
-    "out_of_range": Quality.OUT_OF_RANGE,
-    "stale": Quality.STALE,
+# plain numbers: an enum's members are looked up too slowly for every reading
+_QUALITIES: dict[str, int] = {
+    "good": int(Quality.GOOD),
+    "missing": int(Quality.MISSING),
+    "suspect": int(Quality.SUSPECT),
+    "out_of_range": int(Quality.OUT_OF_RANGE),
+    "stale": int(Quality.STALE),
 }
+_GOOD = _QUALITIES["good"]
+_OUT_OF_RANGE = _QUALITIES["out_of_range"]
+_TIME_UNCERTAIN = int(Quality.TIME_UNCERTAIN)
 
 
 @dataclass
@@ -71,17 +75,18 @@ def to_reading(device: str, sample: Sample, *, certain: bool = True) -> Reading:
     A count that no 64-bit column holds is noise of the meter: no value, out of range. A good
     sample of a clock that is not `certain` has an uncertain time.
     """
-    fits = sample.count is None or abs(sample.count) <= MAX_COUNT
-    quality = _QUALITIES[sample.quality] if fits else Quality.OUT_OF_RANGE
-    if quality is Quality.GOOD and not certain:
-        quality = Quality.TIME_UNCERTAIN
+    count, quality = sample.count, _QUALITIES[sample.quality]
+    if count is not None and not -MAX_COUNT <= count <= MAX_COUNT:
+        count, quality = None, _OUT_OF_RANGE
+    if quality == _GOOD and not certain:
+        quality = _TIME_UNCERTAIN
     return Reading(
         device,
         sample.point,
         sample.uom,
         sample.exponent,
-        sample.count if fits else None,
-        quality.value,
+        count,
+        quality,
         sample.at_us,
         sample.monotonic_us,
         words_to_bytes(sample.words) if sample.billing else b"",

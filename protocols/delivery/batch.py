@@ -24,6 +24,9 @@ class BatchTooLargeError(WireError):
     """The batch is over its bound of records or bytes; seal fewer records."""
 
 
+_CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+
+
 class Columns(msgspec.Struct, frozen=True, array_like=True):
     """One series of a batch, in the order it was read; deltas against the row before."""
 
@@ -51,6 +54,11 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
 
 def encode(records: Sequence[Record], seed: bytes) -> bytes:
     """Return the bytes of a sealed batch, the same for the same records and 32-byte seed."""
+    return encode_with_root(records, seed)[0]
+
+
+def encode_with_root(records: Sequence[Record], seed: bytes) -> tuple[bytes, bytes]:
+    """Return the bytes of a sealed batch and its Merkle root, as `merkle_root` of them gives it."""
     if len(records) > MAX_RECORDS:
         message = f"{len(records)} records in a batch; allowed: up to {MAX_RECORDS}"
         raise BatchTooLargeError(message)
@@ -71,7 +79,9 @@ def encode(records: Sequence[Record], seed: bytes) -> bytes:
     if len(payload) > MAX_BYTES:
         message = f"{len(payload)} bytes in a batch; allowed: up to {MAX_BYTES}"
         raise BatchTooLargeError(message)
-    return payload
+    # in the order in which `records` gives them back
+    ordered: list[Record] = [row for rows in groups.values() for row in rows]
+    return payload, _root([*ordered, *events], seed)
 
 
 def decode(payload: bytes) -> Payload:
@@ -145,17 +155,14 @@ def records(payload: Payload) -> list[Record]:
     return result
 
 
-def leaf(device: str, rows: Iterable[Record], seed: bytes) -> bytes:
-    """Return one device's salted leaf: SHA-256 over its salt and its records as canonical JSON."""
-    salt = salt_of(device, seed)
-    listed = [
-        [*msgspec.structs.astuple(row)[:-1], row.words.hex()]
-        if isinstance(row, Reading)
-        else list(msgspec.structs.astuple(row))
-        for row in rows
-    ]
-    text = msgspec.json.encode({"device": device, "records": listed}, order="sorted")
-    return hashlib.sha256(b"\x00" + salt + text).digest()
+def leaf(device: str, rows: Sequence[Record], seed: bytes) -> bytes:
+    """Return one device's salted leaf: SHA-256 over its salt and its records as canonical JSON.
+
+    `{"device": ..., "records": [...]}` without blanks: a record is the list of its fields, words
+    are base64, the keys of an event's body are sorted.
+    """
+    text = _CANONICAL.encode({"device": device, "records": rows})
+    return hashlib.sha256(b"\x00" + salt_of(device, seed) + text).digest()
 
 
 def salt_of(device: str, seed: bytes) -> bytes:
@@ -165,10 +172,14 @@ def salt_of(device: str, seed: bytes) -> bytes:
 
 def merkle_root(payload: Payload) -> bytes:
     """Return the Merkle root over the devices' leaves, ordered by device id."""
+    return _root(records(payload), payload.seed)
+
+
+def _root(rows: Iterable[Record], seed: bytes) -> bytes:
     by_device: dict[str, list[Record]] = {}
-    for record in records(payload):
+    for record in rows:
         by_device.setdefault(record.device, []).append(record)
-    level = [leaf(device, by_device[device], payload.seed) for device in sorted(by_device)]
+    level = [leaf(device, by_device[device], seed) for device in sorted(by_device)]
     if not level:
         return hashlib.sha256(b"").digest()
     while len(level) > 1:

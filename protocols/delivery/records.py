@@ -30,7 +30,7 @@ class Quality(IntEnum):
 USABLE: Final = frozenset({Quality.GOOD})
 
 
-class Reading(msgspec.Struct, frozen=True, array_like=True):
+class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One value of one point: `count` x 10**`exponent` in `uom`, None where the device had none.
 
     `read_at_us` is wall time and `monotonic_us` the gateway's monotonic clock, both in

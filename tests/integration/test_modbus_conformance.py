@@ -123,7 +123,7 @@ CASES = [(name, check) for name, suite in SUITES.items() for check in suite]
 @pytest.fixture
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     name, check = request.param
-    made = _stand(name, tmp_path, SLOW if check is silence_before_each_request else FAST)
+    made = stand_of(name, tmp_path, SLOW if check is silence_before_each_request else FAST)
     await made.peer.start()
     yield made
     await made.link.close()
@@ -167,7 +167,7 @@ def test_flags_say_what_the_suite_shows() -> None:
         assert shown - {""} == missing
 
 
-def _stand(name: str, folder: Path, wire: Wire) -> Stand:
+def stand_of(name: str, folder: Path, wire: Wire) -> Stand:
     timeout_s = TIMEOUT_S if wire is FAST else 1.0
     if name == "fake":
         fake = FakeLink(timeout_s=timeout_s)
