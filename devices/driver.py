@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
+import msgspec
+
 from protocols.errors import DeviceError, LinkError, WireError
 from protocols.modbus.plan import Block
 
 Quality = Literal["good", "missing", "suspect", "out_of_range", "stale"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """One reading as the device gave it: value = count * 10**exponent in `uom`, with its words.
 
     `count` is None exactly if the quality is missing; `words` are empty if the device refused.

@@ -17,8 +17,7 @@ from protocols.modbus.wire import Wire
 
 Answer = Callable[[int, int, int, int], tuple[int, ...]]
 
-# A register that is read twice may have moved on by this many of its steps in between.
-_MOVED_STEPS = 5
+# How often what bills is read again until two reads agree; a register seldom moves in between.
 _READINGS = 3
 _PERIOD_S = 60
 # A device that answered once is asked on until so many of its blocks were met by silence.
@@ -175,10 +174,12 @@ class ModbusMeter:
         samples = await self._read_block(link, clock, job)
         if not (job.bills and self._double_read):
             return samples
+        reads = [samples]
         for _ in range(_READINGS):
-            before, samples = samples, await self._read_block(link, clock, job)
-            if all(map(_agree, before, samples)):
+            samples = await self._read_block(link, clock, job)
+            if any(all(map(_agree, before, samples)) for before in reads):
                 return samples
+            reads.append(samples)
         message = f"unit {self.unit_id}: two reads of {job.block.address:#06x} never agree"
         raise WireError(message)
 
@@ -286,8 +287,4 @@ def _varied(blocks: list[Block]) -> list[Block]:
 
 
 def _agree(before: Sample, after: Sample) -> bool:
-    if not after.billing:
-        return True
-    if before.count is None or after.count is None:
-        return before.count is after.count
-    return 0 <= after.count - before.count <= _MOVED_STEPS
+    return not after.billing or before.count == after.count

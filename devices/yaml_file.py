@@ -39,7 +39,7 @@ def load_yaml(path: Path, model: type[_Model]) -> _Model:
         raise ConfigError(*(f"{path}: {line}" for line in _faults(error))) from error
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is
     """Safe YAML that refuses a key given twice, where plain YAML keeps the last one silently."""
 
     def construct_mapping(

@@ -61,6 +61,7 @@ class Learner:
         self._plain = meter
         points = meter.profile.points
         self._watches = any(points[point].watched for point in meter.points)
+        self._seen: dict[str, str] = {}
         self._failed = 0
         self._relearnt_us: int | None = None
         limits = _limits(self._notes)
@@ -119,13 +120,16 @@ class Learner:
         changed = []
         settings = dict(self._notes.settings)
         for sample in samples:
-            if not self._plain.profile.points[sample.point].watched or sample.value is None:
+            if not self._plain.profile.points[sample.point].watched or sample.quality != "good":
                 continue
-            after = str(sample.value)
-            before = settings.get(sample.point)
-            if before is not None and before != after:
+            after, before = str(sample.value), settings.get(sample.point)
+            # one odd answer is no new setting: it has to be read twice
+            again = self._seen.get(sample.point) == after
+            self._seen[sample.point] = after
+            if before is not None and before != after and again:
                 changed.append(Change(sample.point, before, after))
-            settings[sample.point] = after
+            if before is None or again:
+                settings[sample.point] = after
         if settings != self._notes.settings:
             await self._write(msgspec.structs.replace(self._notes, settings=settings))
         return changed

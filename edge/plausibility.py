@@ -15,6 +15,8 @@ STEPS_BACK = 2
 # mains voltage and frequency never stand still: a gateway or a meter repeats an old answer
 STALE_AFTER_US = 3600 * 1_000_000
 STALE_READS = 30
+# more than any meter of an estate counts in an hour, in its uom, if nobody gave its own bound
+MOST_PER_HOUR = {"kWh": Decimal(10_000), "m3": Decimal(2_000), "m³": Decimal(2_000)}
 _ALIVE = frozenset({"V", "Hz"})
 _HOUR_US = 3600 * 1_000_000
 
@@ -39,7 +41,10 @@ class _Register:
 
 @dataclass
 class Plausibility:
-    """What one device said so far; `most_per_hour` bounds its billed registers, in their uom."""
+    """What one device said so far; `most_per_hour` bounds its billed registers, in their uom.
+
+    Without one the bound is that of `MOST_PER_HOUR`.
+    """
 
     most_per_hour: Decimal | None = None
     _registers: dict[str, _Register] = field(default_factory=dict)
@@ -87,9 +92,10 @@ class Plausibility:
         return 0 <= count - register.base <= self._most(sample, register.base_us)
 
     def _most(self, sample: Sample, since_us: int) -> int:
-        if self.most_per_hour is None:
+        most = self.most_per_hour or MOST_PER_HOUR.get(sample.uom)
+        if most is None:
             return 1 << 62
-        per_hour = self.most_per_hour.scaleb(-sample.exponent)
+        per_hour = most.scaleb(-sample.exponent)
         # a read may lie a little off its instant; one step is always allowed
         return int(per_hour * (sample.monotonic_us - since_us) / _HOUR_US * Decimal("1.5")) + 1
 

@@ -163,7 +163,7 @@ class BusPoller:
         poll = await polled.meter.poll(self._link, self._clock, due)
         if poll.refusals or poll.failures:
             await polled.learner.learn(self._link, poll)
-            await self._tell_trouble()
+        await self._tell_trouble()
         if not is_answered(poll):
             await self._failed(device, poll, self._clock.monotonic_us() - began_us)
             return

@@ -35,7 +35,7 @@ class Traits:
 
 
 def source(point_id: str, point: DataPoint, load: Load, traits: Traits, era: Era) -> Source:
-    """The count of a point at any instant; ValueError for a point no meter here can show."""
+    """The count of a point at any instant; one that nobody knows how to move stands still."""
     base, _, phase = point_id.rpartition("_")
     share = 1.0
     if base and phase in _PHASES:
@@ -43,7 +43,7 @@ def source(point_id: str, point: DataPoint, load: Load, traits: Traits, era: Era
         point_id = base
     if point_id in _IMPORTS or point_id in _WATER_TOTALS:
         return _register(load, traits, step=10 ** (6 + point.exponent), share=share)
-    value = _value(point_id, load, traits, era, share=share)
+    value = _value(point_id, load, traits, era, share=share) or _still(point)
     factor = 10.0**-point.exponent / (traits.ct if "ct" in point.multiply_by else 1)
     return lambda at_us: math.floor(value(at_us) * factor + 0.5)
 
@@ -58,14 +58,15 @@ def _register(load: Load, traits: Traits, *, step: int, share: float) -> Source:
 
 def _value(
     name: str, load: Load, traits: Traits, era: Era, *, share: float
-) -> Callable[[int], float]:
-    electric = _electric(load, traits, share=share)
-    water = _water(load, traits, era)
-    try:
-        return {**electric, **water}[name]
-    except KeyError:
-        message = f"point {name!r}: allowed are {', '.join(sorted({**electric, **water}))}"
-        raise ValueError(message) from None
+) -> Callable[[int], float] | None:
+    known = _electric(load, traits, share=share) | _water(load, traits, era)
+    return known.get(name)
+
+
+def _still(point: DataPoint) -> Callable[[int], float]:
+    # the middle of what is plausible, else one: never the 0 of a register that is not there
+    middle = 1.0 if point.range is None else float(point.range.min + point.range.max) / 2
+    return lambda _: middle
 
 
 def _electric(load: Load, traits: Traits, *, share: float) -> dict[str, Callable[[int], float]]:

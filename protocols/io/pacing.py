@@ -16,6 +16,7 @@ LONGEST_GAP_S = 1.0
 _FIRST_GAP_S = 0.05
 # After so many answers in a row its pause shrinks again.
 _PATIENT_FOR = 200
+_FORGIVEN_AFTER = 20_000
 # How much of the last turnaround goes into the average.
 _WEIGHT = 0.1
 _KNOWN_AFTER = 20
@@ -41,12 +42,16 @@ async def sleep_until(monotonic_s: float) -> None:
 
 @dataclass(slots=True)
 class _Pace:
-    """One unit: its least pause and the one it gets, and how long it takes to answer."""
+    """One unit: its least pause and the one it gets, and how long it takes to answer.
+
+    `refused_s` is the longest pause that was too short for it.
+    """
 
     least_s: float
     gap_s: float
     free_at: float = 0.0
     answers: int = 0
+    refused_s: float = 0.0
     turnaround_s: float = 0.0
 
 
@@ -92,8 +97,11 @@ class PacedLink:
                 unit_id, function, address, count, patience_s=patience_s
             )
         except LinkError:
-            pace.answers = 0
-            pace.gap_s = min(LONGEST_GAP_S, max(2 * pace.gap_s, _FIRST_GAP_S))
+            # silence after silence is a dead unit, not one that was asked too soon
+            if pace.answers:
+                pace.answers = 0
+                pace.refused_s = max(pace.refused_s, pace.gap_s)
+                pace.gap_s = min(LONGEST_GAP_S, max(2 * pace.gap_s, _FIRST_GAP_S))
             pace.free_at = time.monotonic() + pace.gap_s
             raise
         except BaseException:
@@ -123,4 +131,10 @@ class PacedLink:
         weight = max(_WEIGHT, 1 / pace.answers)
         pace.turnaround_s += weight * (took_s - pace.turnaround_s)
         if pace.answers % _PATIENT_FOR == 0 and pace.gap_s > pace.least_s:
-            pace.gap_s = max(pace.least_s, pace.gap_s / 2)
+            shorter = max(pace.least_s, pace.gap_s / 2)
+            if pace.answers % _FORGIVEN_AFTER == 0:
+                # it may have been noise on the line
+                pace.refused_s = 0.0
+            # what it did not bear before is not tried again
+            if shorter > pace.refused_s:
+                pace.gap_s = shorter

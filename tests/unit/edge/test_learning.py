@@ -120,6 +120,7 @@ async def test_a_changed_setting_is_noticed_across_runs(open_journal: OpenJourna
     link.mode = 1.0
     again = learner("eastron-sdm120", points, open_journal)
     samples = (await again.meter.poll(link, CLOCK)).samples
+    assert await again.changes(samples) == [], "once may be an error of the meter"
     assert await again.changes(samples) == [Change("energy_total_mode", "2", "1")]
     assert await again.changes(samples) == []
 

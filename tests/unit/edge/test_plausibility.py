@@ -62,7 +62,9 @@ def test_a_leap_is_suspect_where_the_most_is_known() -> None:
     told, falls = qualities(Plausibility(Decimal(7)), [100, 111, 5_370_111, 130, 141])
     assert told == ["good", "good", "suspect", "good", "good"]
     assert falls == []
-    assert qualities(Plausibility(), [100, 5_370_111])[0] == ["good", "good"]
+    # without a bound of its own only what no meter can count
+    assert qualities(Plausibility(), [100, 10_111])[0] == ["good", "good"]
+    assert qualities(Plausibility(), [100, 5_370_111, 130])[0] == ["good", "suspect", "good"]
 
 
 def test_voltage_that_stands_still_makes_its_device_stale() -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from devices.driver import Link, Sample
 from devices.modbus_meter import ModbusMeter
