@@ -154,6 +154,7 @@ class Uplink:
                     own,
                     answer.generation,
                     answer.credit,
+                    answer.window,
                 )
 
     async def _keep(

@@ -212,6 +212,7 @@ def _answer(group: _Group, key: LaneKey, generation: int, now_us: int) -> messag
         generation,
         receiver.CREDIT,
         now_us,
+        receiver.WINDOW,
     )
 
 

@@ -43,7 +43,10 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Ack(msgspec.Struct, frozen=True, tag="ack"):
-    """The cloud holds every batch up to `through`, and those in `have`, durably."""
+    """The cloud holds every batch up to `through`, and those in `have`, durably.
+
+    It takes batches up to `window` past `through`, and `credit` at a time.
+    """
 
     lane: Lane
     epoch: int
@@ -53,6 +56,7 @@ class Ack(msgspec.Struct, frozen=True, tag="ack"):
     generation: Count
     credit: Count
     server_time: int
+    window: Count = 512
 
 
 class Fence(msgspec.Struct, frozen=True, tag="fence"):

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from itertools import islice
 from typing import Final
 
 FIRST_RESEND_S: Final = 5.0
 LAST_RESEND_S: Final = 60.0
+# What a cloud takes beyond its watermark if it does not say.
+LEAST_WINDOW: Final = 512
+# One part in this many of the credit stays for the backlog while there is news.
+BACKLOG_SHARE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,11 @@ class Flight:
 
 @dataclass(frozen=True)
 class SenderState:
-    """What the gateway knows of one lane: batches `first` .. `next` - 1 are in its journal."""
+    """What the gateway knows of one lane: batches `first` .. `next` - 1 are in its journal.
+
+    Those from `live` on were sealed in this session: they go before the backlog, as far as the
+    cloud's `window` past its watermark reaches, so that pages live while an outage is made up for.
+    """
 
     lane: int
     epoch: int
@@ -29,6 +38,8 @@ class SenderState:
     generation: int
     credit: int = 1
     connected: bool = False
+    window: int = LEAST_WINDOW
+    live: int = 1
     held: frozenset[int] = frozenset()
     flights: Mapping[int, Flight] = field(default_factory=dict)
 
@@ -62,6 +73,7 @@ class Acknowledged:
     own_hash: bytes | None
     generation: int
     credit: int
+    window: int = LEAST_WINDOW
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,8 @@ def step(
     """Return the next state and what to do; `jitter` in [0, 1) spreads the resends."""
     match event:
         case Connected():
-            return replace(state, connected=True, credit=1, held=frozenset(), flights={}), ()
+            fresh = replace(state, credit=1, window=LEAST_WINDOW, held=frozenset(), flights={})
+            return replace(fresh, connected=True, live=state.next), ()
         case Disconnected():
             return replace(state, connected=False, flights={}), ()
         case Sealed(next=after, first=first):
@@ -191,7 +204,13 @@ def _acknowledge(
     else:
         moved = state
         effects = (Release(through, generation),) if through > state.acked else ()
-    moved = replace(moved, acked=through, generation=generation, credit=max(1, ack.credit))
+    moved = replace(
+        moved,
+        acked=through,
+        generation=generation,
+        credit=max(1, ack.credit),
+        window=max(1, ack.window),
+    )
     held = {
         seq
         for low, high in ack.have
@@ -222,13 +241,29 @@ def _fill(
         if flight.resend_at_s <= now_s:
             flights[seq] = Flight(now_s + _delay_s(flight.sent, jitter), flight.sent + 1)
             sends.append(Send(seq))
-    seq = max(state.acked + 1, state.first)
-    while len(flights) < state.credit and seq < state.next:
-        if seq not in flights and seq not in state.held:
-            flights[seq] = Flight(now_s + _delay_s(0, jitter), 1)
-            sends.append(Send(seq))
-        seq += 1
+    for seq in _wanted(state, flights):
+        flights[seq] = Flight(now_s + _delay_s(0, jitter), 1)
+        sends.append(Send(seq))
     return replace(state, flights=flights), tuple(sends)
+
+
+def _wanted(state: SenderState, flights: Mapping[int, Flight]) -> list[int]:
+    """The batches to send now: news first, but never all of the credit while there is a backlog."""
+    room = state.credit - len(flights)
+    if room <= 0:
+        return []
+    oldest = max(state.acked + 1, state.first)
+    live = max(state.live, oldest)
+    end = min(state.next, state.acked + state.window + 1)
+
+    def unsent(start: int, stop: int, most: int) -> list[int]:
+        fresh = (seq for seq in range(start, stop) if seq not in flights and seq not in state.held)
+        return list(islice(fresh, most))
+
+    backlog = unsent(oldest, min(live, end), room)
+    kept = min(len(backlog), state.credit // BACKLOG_SHARE)
+    news = unsent(live, end, max(0, room - kept))
+    return news + backlog[: room - len(news)]
 
 
 def _delay_s(sent: int, jitter: float) -> float:

@@ -6,6 +6,7 @@ import pytest
 
 from protocols.delivery import sender
 from protocols.delivery.sender import (
+    LEAST_WINDOW,
     AckFate,
     Acknowledged,
     Connected,
@@ -145,3 +146,29 @@ def test_a_quarantined_batch_is_not_sent_again_and_the_lane_goes_on() -> None:
     state, effects = run(lane(credit=1), Tick(), Poisoned(5, 1))
     assert effects == [Send(1), Send(2)]
     assert run(state, Poisoned(4, 2))[1] == []
+
+
+def test_news_go_before_a_backlog_that_keeps_its_share() -> None:
+    state, _ = run(lane(next=1001, credit=1), Connected(), ack(0, credit=8, window=5000))
+    assert state.live == 1001
+    state, effects = run(state, ack(4, credit=8, window=5000), Sealed(1004))
+    assert [effect.seq for effect in effects if isinstance(effect, Send)][-3:] == [10, 11, 12]
+    state, effects = run(state, ack(12, credit=8, window=5000))
+    sends = [effect.seq for effect in effects if isinstance(effect, Send)]
+    assert sends == [1001, 1002, 1003, 13, 14, 15, 16, 17]
+    _, effects = run(replace(state, flights={}), Sealed(1030))
+    sends = [effect.seq for effect in effects if isinstance(effect, Send)]
+    assert sends == [1001, 1002, 1003, 1004, 1005, 1006, 13, 14]
+
+
+def test_news_beyond_the_window_wait() -> None:
+    state, _ = run(lane(next=1001, credit=1), Connected(), ack(0, credit=4, window=600))
+    _, effects = run(replace(state, flights={}), Sealed(1004))
+    assert effects == [Send(1), Send(2), Send(3), Send(4)]
+
+
+def test_a_new_session_asks_anew_how_far_it_may_go() -> None:
+    state, _ = run(lane(), ack(1, window=70_000))
+    assert state.window == 70_000
+    state, _ = run(state, Disconnected(), Connected())
+    assert (state.window, state.live) == (LEAST_WINDOW, 11)
