@@ -7,6 +7,7 @@ from importlib.metadata import version
 import structlog
 
 from edge.clock import GatewayClock, SystemClock
+from edge.clock_watch import ClockWatch
 from edge.config import GatewayConfig, RtuBus, Settings, TcpBus
 from edge.journal import Journal
 from edge.learning import Learner
@@ -107,6 +108,7 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
             tasks = [
                 group.create_task(uplink.run(), name="uplink"),
                 group.create_task(recorder.run(), name="recorder"),
+                group.create_task(ClockWatch(clock, recorder).run(), name="clock"),
                 *(group.create_task(owner.run(), name=f"bus-{owner.bus}") for owner in owners),
             ]
             await stop.wait()

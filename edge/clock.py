@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,16 @@ class GatewayClock(Clock, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ClockFix:
+    """The true time of one instant of this boot: `wall_us` at `monotonic_us`, and who says so."""
+
+    monotonic_us: int
+    wall_us: int
+    error_us: int
+    source: str
+
+
 class SystemClock:
     """Wall and monotonic time of this machine, and whether the wall time can be believed.
 
@@ -36,6 +47,7 @@ class SystemClock:
     def __init__(self, *, trusted: bool = False) -> None:
         self._trusted = trusted
         self._agreed_us: int | None = None
+        self._told: ClockFix | None = None
         self._asked_s = -_ASKED_AGAIN_S
         self._disciplined = False
 
@@ -62,14 +74,26 @@ class SystemClock:
 
     def compare(self, server_us: int) -> int:
         """Take the cloud's time; return by how many microseconds ours is ahead of it."""
-        now_us = self.now_us()
+        now_us, monotonic_us = self.now_us(), self.monotonic_us()
         ahead_us = now_us - server_us
+        self._told = ClockFix(monotonic_us, server_us, AGREED_US, "cloud")
         if abs(ahead_us) <= AGREED_US:
-            self._agreed_us = now_us - self.monotonic_us()
+            self._agreed_us = now_us - monotonic_us
         elif not 0 < ahead_us <= _LATE_US:
             # an answer may have waited on its way, but it cannot come from the future
             self._agreed_us = None
         return ahead_us
+
+    def fix(self) -> ClockFix | None:
+        """Return the true time as far as it is known: ours where it is certain, else the cloud's.
+
+        The cloud's is as old as its last answer, and late by as long as that took.
+        """
+        if not self.is_certain():
+            return self._told
+        source = "operator" if self._trusted else "cloud" if self._agreed_us else "kernel"
+        error_us = 0 if source == "operator" else AGREED_US
+        return ClockFix(self.monotonic_us(), self.now_us(), error_us, source)
 
 
 def is_disciplined() -> bool:
