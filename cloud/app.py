@@ -15,7 +15,7 @@ from cloud import problems
 from cloud.api import router as api
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
-from cloud.ingest.worker import IngestWorker
+from cloud.ingest.worker import ingest_worker
 from cloud.web import pages
 from cloud.work import Worker
 
@@ -35,7 +35,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.engine = engine
     app.state.settings = settings
     app.state.worker = Worker(engine, settings)
-    app.state.ingest = IngestWorker(engine, settings.broker_url, committed=app.state.worker.wake)
+    app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
     app.include_router(api, prefix="/api/v1")
     _add_health(app)
     problems.install(app)

@@ -23,7 +23,7 @@ from cloud.config import Settings
 from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
 from cloud.errors import CloudError
-from cloud.ingest.worker import IngestWorker
+from cloud.ingest.worker import ingest_worker
 from cloud.sites.importer import add_users, import_project, load_project_file
 from cloud.sites.tables import gateways, projects, users
 from cloud.work import Worker
@@ -86,7 +86,7 @@ def ingest() -> None:
     settings = Settings()
     logs.configure(settings.log_format)
     engine = _migrated(settings)
-    asyncio.run(IngestWorker(engine, settings.broker_url, committed=lambda: None).run())
+    asyncio.run(ingest_worker(engine, settings, lambda: None).run())
 
 
 @app.command()

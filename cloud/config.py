@@ -19,6 +19,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path("hutong-data")
     database_url: str = Field(default="", description="default: SQLite in data_dir")
     mqtt_url: str = Field(default="", description="default: an embedded broker on mqtt_port")
+    mqtt_ca_file: Path | None = Field(
+        default=None,
+        description="certificates to check the broker's against; default: the system's",
+    )
     mqtt_port: int = Field(default=1883, ge=1, le=65_535)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)

@@ -89,7 +89,7 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
     """Run a gateway until SIGTERM or SIGINT; what was read is on disk when this returns."""
     journal = open_journal(config, settings)
     clock = SystemClock(trusted=settings.trust_clock)
-    uplink = Uplink(journal, Broker.parse(settings.mqtt_url), firmware(), clock)
+    uplink = Uplink(journal, _broker(settings), firmware(), clock)
     recorder = Recorder(
         journal,
         commit_s=config.poll.commit_s,
@@ -120,6 +120,10 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
         await recorder.flush(seal=True)
         journal.close()
         log.info("gateway_stopped", gateway=config.gateway)
+
+
+def _broker(settings: Settings) -> Broker:
+    return Broker.parse(settings.mqtt_url, settings.mqtt_ca_file)
 
 
 def _event(kind: str) -> Event:

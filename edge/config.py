@@ -35,6 +35,13 @@ class Poll(Strict):
     )
 
 
+class JournalLimits(Strict):
+    """How much disk the journal may take, and how long it keeps what was acknowledged."""
+
+    max_mib: int = Field(default=256, ge=4, le=65_536)
+    grace_days: int = Field(default=7, ge=0, le=366)
+
+
 class TcpBus(Strict):
     """A Modbus TCP endpoint, with any number of unit ids behind it.
 
@@ -154,6 +161,7 @@ class GatewayConfig(Strict):
 
     gateway: Identifier
     poll: Poll = Poll()
+    journal: JournalLimits = JournalLimits()
     buses: tuple[Bus, ...] = Field(min_length=1)
     devices: tuple[DeviceEntry, ...] = Field(min_length=1)
 
@@ -170,6 +178,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("/var/lib/hutong")
     trust_clock: bool = False
     mqtt_url: str = "mqtt://127.0.0.1:1883"
+    mqtt_ca_file: Path | None = None
     log_format: Literal["text", "json"] = "text"
 
     @field_validator("mqtt_url")

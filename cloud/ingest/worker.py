@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from cloud.config import Settings
 from cloud.ingest.service import Incoming, Outcome, process
 from protocols.delivery import messages, topics
 from protocols.io.mqtt import Broker, publish_all
@@ -28,9 +29,13 @@ _COMMIT = Histogram("hutong_ingest_transaction_seconds", "One group: decode, sto
 class IngestWorker:
     """Takes what gateways publish, in groups, and answers after each commit."""
 
-    def __init__(self, engine: Engine, url: str, *, committed: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, broker: Broker, *, committed: Callable[[], None], shared: bool = False
+    ) -> None:
+        """`shared` workers divide what arrives among them; the embedded broker can't do that."""
         self._engine = engine
-        self._broker = Broker.parse(url)
+        self._broker = broker
+        self._filter = topics.SHARED_UP_FILTER if shared else topics.UP_FILTER
         self._committed = committed
         self.ready = asyncio.Event()
 
@@ -39,7 +44,7 @@ class IngestWorker:
         while True:
             try:
                 async with self._broker.client(queue=QUEUE) as client:
-                    await client.subscribe(topics.UP_FILTER, qos=1)
+                    await client.subscribe(self._filter, qos=1)
                     self.ready.set()
                     await self._session(client)
             except* (aiomqtt.MqttError, DBAPIError) as group:
@@ -74,6 +79,14 @@ class IngestWorker:
             _FATES.labels(fate).inc(count)
         _READINGS.inc(outcome.readings)
         return outcome
+
+
+def ingest_worker(
+    engine: Engine, settings: Settings, committed: Callable[[], None]
+) -> IngestWorker:
+    """Return a worker for the configured broker, one of as many as are started."""
+    broker = Broker.parse(settings.broker_url, settings.mqtt_ca_file)
+    return IngestWorker(engine, broker, committed=committed, shared=not settings.embedded_broker)
 
 
 async def _receive(client: aiomqtt.Client, queue: asyncio.Queue[Incoming]) -> None:

@@ -5,6 +5,8 @@ from typing import Final, Literal, NamedTuple
 from protocols.errors import WireError
 
 UP_FILTER: Final = "v1/up/+/+"
+# the broker gives each message to one of those who subscribed so
+SHARED_UP_FILTER: Final = f"$share/ingest/{UP_FILTER}"
 UpKind = Literal["hello", "0", "1"]
 DownKind = Literal["ack", "cmd", "config"]
 _UP_KINDS: Final = ("hello", "0", "1")

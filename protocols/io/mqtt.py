@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -26,10 +27,14 @@ class Broker:
     username: str | None
     password: str | None
     tls: bool
+    ca_file: Path | None = None
 
     @classmethod
-    def parse(cls, url: str) -> "Broker":
-        """Return the parts of a broker URL; ValueError says what is allowed."""
+    def parse(cls, url: str, ca_file: Path | None = None) -> "Broker":
+        """Return the parts of a broker URL; ValueError says what is allowed.
+
+        `ca_file` has the certificates that a broker's is checked against, instead of the system's.
+        """
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -49,6 +54,7 @@ class Broker:
             unquote(parts.username) if parts.username else None,
             unquote(parts.password) if parts.password else None,
             tls,
+            ca_file,
         )
 
     def client(self, identifier: str | None = None, *, queue: int = 0) -> aiomqtt.Client:
@@ -62,7 +68,7 @@ class Broker:
             protocol=aiomqtt.ProtocolVersion.V311,
             keepalive=KEEPALIVE_S,
             clean_session=True,
-            tls_context=ssl.create_default_context() if self.tls else None,
+            tls_context=ssl.create_default_context(cafile=self.ca_file) if self.tls else None,
             max_inflight_messages=1000,
             max_queued_incoming_messages=queue or None,
             timeout=10,

@@ -40,9 +40,11 @@ async def until(done: Callable[[], bool], within_s: float = DRAIN_S) -> None:
 
 
 @asynccontextmanager
-async def running(journal: Journal, engine: Engine, url: str) -> AsyncIterator[Uplink]:
+async def running(
+    journal: Journal, engine: Engine, url: str, *, shared: bool = True
+) -> AsyncIterator[Uplink]:
     """Run both ends."""
-    worker = IngestWorker(engine, url, committed=lambda: None)
+    worker = IngestWorker(engine, Broker.parse(url), committed=lambda: None, shared=shared)
     uplink = Uplink(journal, Broker.parse(url), "hutong 1")
     tasks = [asyncio.create_task(worker.run()), asyncio.create_task(uplink.run())]
     try:
@@ -105,7 +107,7 @@ async def test_over_the_embedded_broker(sqlite_engine: Engine, open_journal: Ope
     port = free_port()
     async with (
         embedded_broker(port),
-        running(journal, sqlite_engine, f"mqtt://127.0.0.1:{port}") as uplink,
+        running(journal, sqlite_engine, f"mqtt://127.0.0.1:{port}", shared=False) as uplink,
     ):
         await until(lambda: uplink.backlog() == 0)
     everything_arrived_once(sqlite_engine, journal, 100)
