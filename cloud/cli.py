@@ -24,6 +24,7 @@ from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
 from cloud.errors import CloudError
 from cloud.ingest.worker import ingest_worker
+from cloud.quarantine_command import quarantine_app
 from cloud.sites.importer import add_users, import_project, load_project_file
 from cloud.sites.tables import gateways, projects, users
 from cloud.work import Worker
@@ -40,6 +41,7 @@ app.add_typer(tariff_app, name="tariff")
 app.add_typer(bill_app, name="bill")
 app.add_typer(user_app, name="user")
 app.add_typer(gateway_app, name="gateway")
+app.add_typer(quarantine_app, name="quarantine")
 app.command("allocate")(allocate)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -3,9 +3,21 @@
 from cloud.alerts import tables as alerts
 from cloud.billing import tables as billing
 from cloud.database import metadata
+from cloud.ingest import clock_tables as clocks
+from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
 from cloud.metering import tables as metering
 from cloud.sites import tables as sites
 from cloud.telemetry import tables as telemetry
 
-__all__ = ["alerts", "billing", "ingest", "metadata", "metering", "sites", "telemetry"]
+__all__ = [
+    "alerts",
+    "billing",
+    "clocks",
+    "ingest",
+    "metadata",
+    "metering",
+    "quarantine_tables",
+    "sites",
+    "telemetry",
+]

@@ -105,6 +105,26 @@ def store(connection: Connection, arrived: Sequence[tuple[str, bytes, Sequence[R
     _merge_chunks(connection, by_hour)
 
 
+def stored_of(
+    connection: Connection, gateway: str, batch_id: bytes, readings: Sequence[Reading]
+) -> set[tuple[str, str, int]]:
+    """Return (device, point, read_at) of those of a batch's readings that the history holds."""
+    if not readings:
+        return set()
+    first = min(row.read_at_us for row in readings)
+    last = max(row.read_at_us for row in readings)
+    query = select(channels.c.id, channels.c.device_id, channels.c.point).where(
+        channels.c.gateway_id == gateway,
+        channels.c.device_id.in_({row.device for row in readings}),
+    )
+    return {
+        (channel.device_id, channel.point, row.read_at_us)
+        for channel in connection.execute(query).all()
+        for row in rows_between(connection, channel.id, first, last + 1)
+        if row.batch_id == batch_id
+    }
+
+
 def latest_of(connection: Connection, device_ids: Sequence[str]) -> list[Latest]:
     """Return the newest reading of every channel of some devices."""
     query = (

@@ -13,6 +13,7 @@ from protocols.delivery.records import instant
 
 _UOMS = {"m3": "m³", "m3/h": "m³/h", "degC": "℃", "m2": "m²"}
 _DASH = "—"
+_YEAR_9999_US = 253_370_764_800_000_000
 
 
 def shown_uom(uom: str) -> str:
@@ -78,6 +79,10 @@ class Format:
         return format_datetime(
             instant(at_us), pattern, tzinfo=self.zone, locale=LOCALES[self.language]
         )
+
+    def any_instant(self, at_us: int) -> str:
+        """Return date and time of an instant that may be nonsense: then its microseconds."""
+        return self.datetime(at_us) if 0 <= at_us < _YEAR_9999_US else f"{at_us} µs"
 
     def short(self, at_us: int | None) -> str:
         """Return month, day, hour and minute in the project's zone; a dash for None."""

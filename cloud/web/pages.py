@@ -11,6 +11,7 @@ from cloud.web import (
     device_pages,
     login_pages,
     overview_pages,
+    quarantine_pages,
 )
 from cloud.web.live import Broadcaster
 from cloud.web.permissions import LOAD
@@ -18,7 +19,15 @@ from cloud.web.route import install_error_pages
 
 router = APIRouter(include_in_schema=False)
 
-for part in (overview_pages, device_pages, alert_pages, bill_pages, login_pages, assets):
+for part in (
+    overview_pages,
+    device_pages,
+    alert_pages,
+    bill_pages,
+    quarantine_pages,
+    login_pages,
+    assets,
+):
     router.include_router(part.router)
 
 

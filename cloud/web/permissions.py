@@ -8,6 +8,7 @@ from cloud.web.i18n import N_
 
 BILLING: Final = frozenset({"clerk", "manager"})
 ACKNOWLEDGE: Final = frozenset({"manager", "maintenance", "guard", "integrator"})
+QUARANTINE: Final = frozenset({"manager", "integrator"})
 # a load curve shows who is at home
 LOAD: Final = frozenset({"manager", "maintenance", "integrator"})
 DAILY: Final = LOAD | {"clerk"}
@@ -30,6 +31,7 @@ NAVIGATION: Final = (
     NavEntry("/alerts", N_("Alerts"), STAFF),
     NavEntry("/bills", N_("Bills"), SHEETS),
     NavEntry("/bill-sheets", N_("Public sheets"), SHEETS),
+    NavEntry("/quarantine", N_("Quarantine"), QUARANTINE),
 )
 
 
