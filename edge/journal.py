@@ -16,6 +16,7 @@ from protocols.delivery import batch
 from protocols.delivery.envelope import BOOT_ID_BYTES, GENESIS, LANES, batch_id, pack, seal
 from protocols.delivery.records import Event, Reading, Record
 from protocols.errors import HutongError
+from protocols.failpoint import reach
 
 GRACE_S: Final = 7 * 86_400
 _TAIL: Final = msgspec.msgpack.Decoder(tuple[list[Reading], list[Event]])
@@ -78,6 +79,7 @@ class Journal:
     ) -> None:
         """Commit records to the open tail, with marks in the same transaction; seal if asked."""
         with self._lock, self._transaction():
+            reach("journal.append")
             if seal_at_us is not None:
                 # what is sealed at once need not stop in the tail
                 self._seal(lane, seal_at_us, records)
@@ -88,6 +90,8 @@ class Journal:
                 )
             for key, value in (marks or {}).items():
                 self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, value))
+            reach("journal.before_commit")
+        reach("journal.committed")
 
     def append_sealed(
         self, lane: int, groups: Sequence[tuple[int, Sequence[Record]]], marks: Mapping[str, str]

@@ -98,7 +98,7 @@ class Schedule:
         return failures
 
     def next_us(self) -> int:
-        """Return the instant at which the next device is due."""
+        """Return the instant at which the next device is due; in an hour where there is none."""
         while self._ready and not self._is_due(self._ready[0][2], self._now_us):
             heappop(self._ready)
         while self._waiting and self._is_stale(*self._waiting[0]):
@@ -108,7 +108,7 @@ class Schedule:
             instants.append(self._ready[0][1])
         if self._waiting:
             instants.append(self._waiting[0][0])
-        return min(instants)
+        return min(instants, default=self._now_us + LAST_BACKOFF_S * MICROSECONDS)
 
     def _begin(self, now_us: int, first_us: Mapping[str, int]) -> None:
         self._due_us = {device: {} for device in self.periods}

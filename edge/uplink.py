@@ -13,9 +13,13 @@ from edge.journal import Journal
 from protocols.delivery import messages, sender, topics
 from protocols.delivery.envelope import LANE_EVENTS, LANES
 from protocols.errors import WireError
-from protocols.io.mqtt import PARALLEL, Broker, publish_all
+from protocols.failpoint import reach
+from protocols.io.mqtt import KEEPALIVE_S, PARALLEL, Broker, publish_all
 
-HELLO_S = 60.0
+# it also asks the broker for a sign of life
+HELLO_S = float(KEEPALIVE_S)
+# a connection that carries nothing for so long is given up: it may be open at our end alone
+SILENT_S = 1.5 * KEEPALIVE_S
 TICK_S = 1.0
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
@@ -37,6 +41,7 @@ class Uplink:
         self._wake = asyncio.Event()
         self._nonce = secrets.token_hex(16)
         self._lock = asyncio.Lock()
+        self._heard_s = 0.0
         self._states = {lane: self._from_journal(lane, generation=0) for lane in LANES}
 
     def backlog(self) -> int:
@@ -74,12 +79,14 @@ class Uplink:
                 self._from_journal, lane, generation=generation
             )
             self._step(lane, sender.Connected())
+        self._hear()
         self.connected.set()
         log.info("broker_connected", host=self.broker.host, port=self.broker.port)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(client), name="uplink-listen")
             tasks.create_task(self._greet(client), name="uplink-hello")
             tasks.create_task(self._pump(client), name="uplink-pump")
+            tasks.create_task(self._watch(), name="uplink-watch")
 
     async def _greet(self, client: aiomqtt.Client) -> None:
         while True:
@@ -101,8 +108,19 @@ class Uplink:
                 ],
             )
             topic = topics.up(self.journal.gateway, "hello")
-            await client.publish(topic, messages.pack(hello), qos=1)
+            await publish_all(client, [(topic, messages.pack(hello))], heard=self._hear)
             await asyncio.sleep(HELLO_S)
+
+    def _hear(self) -> None:
+        self._heard_s = time.monotonic()
+
+    async def _watch(self) -> None:
+        """End a session whose other end says nothing, not even that it has what was sent."""
+        while (rest_s := self._heard_s + SILENT_S - time.monotonic()) > 0:  # noqa: ASYNC110 - the clock sets no event
+            await asyncio.sleep(rest_s)
+        log.warning("broker_silent", for_s=SILENT_S)
+        message = f"the broker said nothing for {SILENT_S:.0f} s"
+        raise aiomqtt.MqttError(message)
 
     async def _pump(self, client: aiomqtt.Client) -> None:
         while True:
@@ -120,6 +138,7 @@ class Uplink:
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
+            self._hear()
             if not isinstance(message.payload, bytes):
                 continue
             try:
@@ -165,7 +184,9 @@ class Uplink:
             match effect:
                 case sender.Release(through=through, generation=generation):
                     now_us = self._clock.now_us()
+                    reach("uplink.acknowledged")
                     await asyncio.to_thread(self.journal.release, lane, through, generation, now_us)
+                    reach("uplink.released")
                 case sender.Rewind(through=through, generation=generation):
                     log.info("generation", lane=lane, through=through, generation=generation)
                     now_us = self._clock.now_us()
@@ -190,7 +211,10 @@ class Uplink:
             packed = await asyncio.to_thread(
                 self._envelopes, lane, wanted[start : start + PARALLEL]
             )
-            await publish_all(client, [(topic, item) for item in packed])
+            reach("uplink.before_send")
+            sends = [(topic, item) for item in packed]
+            await publish_all(client, sends, heard=self._hear)
+            reach("uplink.sent")
 
     def _envelopes(self, lane: int, wanted: list[int]) -> list[bytes]:
         packed = [self.journal.envelope(lane, seq) for seq in wanted]

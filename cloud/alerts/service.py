@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from cloud.alerts import repository
-from cloud.alerts.repository import EVENT_SEVERITIES, Cause, Rule
+from cloud.alerts.repository import EVENT_SEVERITIES, Cause, GatewayHeard, Rule
 from cloud.alerts.rules import (
     NightFlow,
     Threshold,
@@ -17,6 +17,7 @@ from cloud.alerts.rules import (
     gateway_silent,
     night_flow,
 )
+from cloud.ingest import clock_repository as clocks
 from cloud.ingest import repository as ingest
 from cloud.ingest.limits import good_rows
 from cloud.sites.tables import channels, gateways, projects
@@ -71,6 +72,7 @@ def watch_silence(connection: Connection, now_us: int) -> None:
             repository.raise_alert(connection, cause, detail, now_us)
         else:
             repository.clear_alert(connection, cause.key, now_us)
+    _watch_clocks(connection, heard, now_us)
     devices = repository.heard(connection)
     newest: dict[str, int] = {}
     for device in devices:
@@ -94,6 +96,18 @@ def watch_silence(connection: Connection, now_us: int) -> None:
             )
             repository.raise_alert(connection, cause, {"since_us": device.newest_us}, now_us)
         elif not mute and key in open_now:
+            repository.clear_alert(connection, key, now_us)
+
+
+def _watch_clocks(connection: Connection, heard: list[GatewayHeard], now_us: int) -> None:
+    undated = clocks.waiting(connection)
+    open_now = repository.open_causes(connection, "clock_uncertain")
+    for item in heard:
+        key = f"clock:{item.id}"
+        if item.id in undated and key not in open_now:
+            cause = Cause(item.project_id, "clock_uncertain", "warning", key, item.id)
+            repository.raise_alert(connection, cause, {"count": undated[item.id]}, now_us)
+        elif item.id not in undated and key in open_now:
             repository.clear_alert(connection, key, now_us)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from cloud.database import insert_new
 from cloud.ingest.clock_tables import clock_fixes, undated_batches
@@ -58,7 +58,9 @@ def release(connection: Connection, boots: set[bytes]) -> list[tuple[str, bytes,
     return found
 
 
-def waiting(connection: Connection, gateway: str) -> int:
-    """Return how many of a gateway's batches wait for a date."""
-    query = select(undated_batches.c.batch_id).where(undated_batches.c.gateway_id == gateway)
-    return len(connection.execute(query).all())
+def waiting(connection: Connection) -> dict[str, int]:
+    """Return how many batches of each gateway wait for a date."""
+    query = select(undated_batches.c.gateway_id, func.count()).group_by(
+        undated_batches.c.gateway_id
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}

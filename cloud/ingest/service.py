@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from cloud.ingest import repository
+from cloud.ingest import clocks, repository
 from cloud.ingest.limits import good_rows
 from cloud.ingest.repository import LaneKey, Refused
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope, messages, receiver, topics
 from protocols.delivery.envelope import Envelope
 from protocols.delivery.receiver import Fate, Known, LaneState
-from protocols.delivery.records import Reading
+from protocols.delivery.records import Event, Reading
 from protocols.errors import WireError
 
 
@@ -40,6 +40,7 @@ class _Arrived:
     envelope: Envelope
     count: int
     good: list[Reading]
+    events: Sequence[Event] = ()
 
 
 @dataclass
@@ -111,7 +112,15 @@ def _store(
     repository.store_refused(connection, group.refused, now_us)
     telemetry.store(
         connection,
-        [(item.envelope.gateway, item.envelope.batch_id, item.good) for item in group.readings],
+        clocks.settle(
+            connection,
+            [(item.envelope.gateway, item.envelope.batch_id, item.good) for item in group.readings],
+            [
+                (item.envelope.gateway, item.envelope.batch_id, item.events)
+                for item in group.readings
+                if item.events
+            ],
+        ),
     )
     settled = Counter(item.gateway for item in group.placed)
     seen = {item.gateway: settled[item.gateway] for item in arrived}
@@ -155,7 +164,7 @@ def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
         return
     count = sum(len(columns.read_at_deltas) for columns in payload.series)
     group.new.append((item, digest, count + len(payload.events)))
-    group.readings.append(_Arrived(item, count, good))
+    group.readings.append(_Arrived(item, count, good, payload.events))
 
 
 def _screen(connection: Connection, group: _Group, outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from cloud.config import Settings
 from cloud.ingest.service import Incoming, Outcome, process
 from protocols.delivery import messages, topics
+from protocols.failpoint import reach
 from protocols.io.mqtt import Broker, publish_all
 
 GROUP = 32
@@ -65,16 +66,19 @@ class IngestWorker:
             while len(group) < GROUP and not queue.empty():
                 group.append(queue.get_nowait())
             outcome = await asyncio.to_thread(self._commit, group)
+            reach("ingest.committed")
             answers = [
                 (topics.down(gateway, "ack"), messages.pack(answer))
                 for gateway, answer in outcome.answers
             ]
             await publish_all(client, answers)
+            reach("ingest.answered")
             self._committed()
 
     def _commit(self, group: list[Incoming]) -> Outcome:
         with _COMMIT.time(), self._engine.begin() as connection:
             outcome = process(connection, group, time.time_ns() // 1000)
+            reach("ingest.before_commit")
         for fate, count in outcome.counts.items():
             _FATES.labels(fate).inc(count)
         _READINGS.inc(outcome.readings)

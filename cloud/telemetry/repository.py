@@ -8,6 +8,8 @@ from sqlalchemy import Connection, select
 
 from cloud.database import insert_new, upsert
 from cloud.errors import NotFoundError
+from cloud.ingest import clock_repository as clocks
+from cloud.ingest.dating import boot_of, dated, is_undated
 from cloud.ingest.tables import batches
 from cloud.sites.tables import channels
 from cloud.telemetry import chunk
@@ -200,10 +202,12 @@ def raw_reading(connection: Connection, channel: int, row: Row) -> Reading:
     if payload is None:
         message = f"batch {row.batch_id.hex()} is no longer held"
         raise NotFoundError(message)
+    fixes = clocks.fixes_of(connection, {boot_of(row.batch_id)}).get(boot_of(row.batch_id), [])
     for columns in wire.decode(payload).series:
         if (columns.device, columns.point) == (series.device_id, series.point):
             for reading in wire.readings(columns):
-                if reading.read_at_us == row.read_at_us and reading.count == row.count:
+                sealed = dated(reading, fixes) if fixes and is_undated(reading) else reading
+                if sealed.read_at_us == row.read_at_us and sealed.count == row.count:
                     return reading
     message = f"batch {row.batch_id.hex()} holds no reading of {series.device_id} then"
     raise NotFoundError(message)

@@ -50,6 +50,7 @@ KINDS: Final = {
     "night_flow": N_("Flow at night"),
     "register_fell": N_("Register fell"),
     "setting_changed": N_("Meter setting changed"),
+    "clock_uncertain": N_("Clock uncertain"),
     "foreign_master": N_("Another master on the line"),
     "possible_duplicate": N_("Two devices with one address"),
 }

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -79,12 +79,21 @@ class Broker:
         return client
 
 
-async def publish_all(client: aiomqtt.Client, messages: Sequence[tuple[str, bytes]]) -> None:
-    """Publish (topic, payload) at QoS 1 in this order, waiting for many PUBACKs at a time."""
+async def publish_all(
+    client: aiomqtt.Client,
+    messages: Sequence[tuple[str, bytes]],
+    *,
+    heard: Callable[[], None] = lambda: None,
+) -> None:
+    """Publish (topic, payload) at QoS 1 in this order, waiting for many PUBACKs at a time.
+
+    `heard` is called at each PUBACK.
+    """
+
+    async def publish(topic: str, payload: bytes) -> None:
+        await client.publish(topic, payload, qos=1, timeout=PUBLISH_S)
+        heard()
+
     for start in range(0, len(messages), PARALLEL):
-        await asyncio.gather(
-            *(
-                client.publish(topic, payload, qos=1, timeout=PUBLISH_S)
-                for topic, payload in messages[start : start + PARALLEL]
-            )
-        )
+        part = messages[start : start + PARALLEL]
+        await asyncio.gather(*(publish(topic, payload) for topic, payload in part))

@@ -30,7 +30,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 START_S = 30.0
 STOP_S = 10.0
 
-Part = Literal["site", "cloud", "edge", "backfill"]
+Part = Literal["site", "cloud", "ingest", "edge", "backfill"]
 T = TypeVar("T")
 
 
@@ -68,6 +68,7 @@ class Chain:
         self.project_file = self.folder / "project.yaml"
         self.journal_file = self.folder / f"{GATEWAY}.journal"
         self.users: dict[str, dict[str, str]] = {}
+        self.extra: dict[Part, dict[str, str]] = {}
         self._tcp_port = free_port()
         self._running: dict[Part, _Running] = {}
         self._write_gateway_file()
@@ -119,6 +120,19 @@ class Chain:
     def start_edge(self) -> None:
         """Start the gateway."""
         self._spawn("edge", "hutong-edge", "run", "--config", str(self.gateway_file))
+
+    def start_ingest(self) -> None:
+        """Start one ingest worker, beside or instead of the cloud's own."""
+        self._spawn("ingest", "hutong-cloud", "ingest")
+
+    def is_alive(self, part: Part) -> bool:
+        """Say whether a part runs; one that was killed from inside is forgotten."""
+        running = self._running.get(part)
+        if running is None or running.process.poll() is None:
+            return running is not None
+        del self._running[part]
+        assert running.process.returncode == -signal.SIGKILL, running.log.read_text()[-2000:]
+        return False
 
     def read(self, *options: str) -> list[dict[str, str]]:
         """Poll once by `hutong-edge read --json`."""
@@ -202,7 +216,7 @@ class Chain:
         with self._log(part).open("ab") as log:
             process = subprocess.Popen(
                 [program(name), *arguments],
-                env=self._environment(),
+                env=self._environment() | self.extra.get(part, {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -201,3 +201,10 @@ def test_every_round_is_taken_once_in_each_of_its_periods(
             if now_us // (p * SECOND_US) > before_us // (p * SECOND_US)
         ]
         assert sorted(taken) == sorted(crossed)
+
+
+def test_a_bus_without_devices_waits() -> None:
+    schedule = Schedule({})
+    schedule.start(NOON_US)
+    assert schedule.take(NOON_US) is None
+    assert schedule.next_us() > NOON_US
