@@ -40,13 +40,14 @@ class ClockFix:
 class SystemClock:
     """Wall and monotonic time of this machine, and whether the wall time can be believed.
 
-    It can if the operator says so (`trusted`), if the kernel's clock is disciplined (NTP, PTP), or
-    if the cloud's time agreed and the clock was not stepped since.
+    It can if the operator says so (`trusted`), if the kernel's clock is disciplined (NTP, PTP) and
+    the cloud does not disagree, or if the cloud's time agreed and the clock was not stepped since.
     """
 
     def __init__(self, *, trusted: bool = False) -> None:
         self._trusted = trusted
         self._agreed_us: int | None = None
+        self._disputed = False
         self._told: ClockFix | None = None
         self._asked_s = -_ASKED_AGAIN_S
         self._disciplined = False
@@ -66,6 +67,8 @@ class SystemClock:
         if self._agreed_us is not None:
             stepped_us = abs(self.now_us() - self.monotonic_us() - self._agreed_us)
             return stepped_us <= AGREED_US
+        if self._disputed:
+            return False
         now_s = time.monotonic()
         if now_s - self._asked_s >= _ASKED_AGAIN_S:
             self._asked_s = now_s
@@ -79,10 +82,19 @@ class SystemClock:
         self._told = ClockFix(monotonic_us, server_us, AGREED_US, "cloud")
         if abs(ahead_us) <= AGREED_US:
             self._agreed_us = now_us - monotonic_us
+            self._disputed = False
         elif not 0 < ahead_us <= _LATE_US:
             # an answer may have waited on its way, but it cannot come from the future
             self._agreed_us = None
+            self._disputed = True
         return ahead_us
+
+    def true_us(self) -> int:
+        """Return the time as far as it is known: what is kept for days must not hang on a jump."""
+        fix = self.fix()
+        return (
+            self.now_us() if fix is None else fix.wall_us + self.monotonic_us() - fix.monotonic_us
+        )
 
     def fix(self) -> ClockFix | None:
         """Return the true time as far as it is known: ours where it is certain, else the cloud's.

@@ -183,13 +183,13 @@ class Uplink:
         for effect in effects:
             match effect:
                 case sender.Release(through=through, generation=generation):
-                    now_us = self._clock.now_us()
+                    now_us = self._clock.true_us()
                     reach("uplink.acknowledged")
                     await asyncio.to_thread(self.journal.release, lane, through, generation, now_us)
                     reach("uplink.released")
                 case sender.Rewind(through=through, generation=generation):
                     log.info("generation", lane=lane, through=through, generation=generation)
-                    now_us = self._clock.now_us()
+                    now_us = self._clock.true_us()
                     await asyncio.to_thread(self.journal.rewind, lane, through, generation, now_us)
                 case sender.NewEpoch(reason=reason):
                     log.warning("new_epoch", lane=lane, reason=reason)

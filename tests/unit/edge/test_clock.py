@@ -50,5 +50,14 @@ def test_a_disciplined_kernel_is_believed(monkeypatch: pytest.MonkeyPatch) -> No
     assert SystemClock().is_certain()
 
 
+def test_the_cloud_can_dispute_what_the_kernel_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "is_disciplined", lambda: True)
+    ours = SystemClock()
+    ours.compare(ours.now_us() + 100 * AGREED_US)
+    assert not ours.is_certain()
+    ours.compare(ours.now_us())
+    assert ours.is_certain()
+
+
 def test_the_kernel_can_be_asked() -> None:
     assert clock.is_disciplined() in (True, False)
