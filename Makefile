@@ -2,15 +2,18 @@
 PYTHON ?= python3
 PORT ?= 8000
 ONLY ?=
+SEEDS ?= 1000
+FROM ?= 1
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: help demo test install check format bench lock clean
+.PHONY: help demo test install check format bench simulate lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      start the simulated estate, a gateway, a broker and the cloud (PORT=$(PORT), RESET=1 starts afresh)"
 	@echo "make test      every test    make check  format, lint, types, import contracts"
+	@echo "make simulate  seeded fault schedules of the delivery: SEEDS=$(SEEDS) FROM=$(FROM)"
 
 .venv/uv.stamp: requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed; set PYTHON=..."; exit 2; }
@@ -52,6 +55,9 @@ format: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+simulate: .venv/dev.stamp
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 lock: .venv/uv.stamp
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra edge --extra cloud --extra sim --extra build pyproject.toml -o requirements.lock

@@ -24,11 +24,12 @@ from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
 from cloud.errors import CloudError
 from cloud.ingest.worker import ingest_worker
+from cloud.proofs.commands import prove, verify
 from cloud.quarantine_command import quarantine_app
+from cloud.sites.gateway_commands import gateway_app
 from cloud.sites.importer import add_users, import_project, load_project_file
-from cloud.sites.tables import gateways, projects, users
+from cloud.sites.tables import projects, users
 from cloud.work import Worker
-from protocols.delivery.topics import checked_id
 from protocols.io import logs
 
 app = typer.Typer(
@@ -36,13 +37,14 @@ app = typer.Typer(
 )
 bill_app = typer.Typer(no_args_is_help=True, help="Bill runs and what stands behind a bill.")
 user_app = typer.Typer(no_args_is_help=True, help="Who may log in.")
-gateway_app = typer.Typer(no_args_is_help=True, help="Which gateways may deliver.")
 app.add_typer(tariff_app, name="tariff")
 app.add_typer(bill_app, name="bill")
 app.add_typer(user_app, name="user")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(quarantine_app, name="quarantine")
 app.command("allocate")(allocate)
+app.command("prove")(prove)
+app.command("verify")(verify)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -199,23 +201,6 @@ def user_add(
         row |= {"role": role, "password_hash": auth.hash_password(password)}
         connection.execute(users.insert().values(**row, premise_id=premise))
     typer.echo(password)
-
-
-@gateway_app.command("enrol")
-def gateway_enrol(
-    gateway: str,
-    project: Annotated[str, typer.Option()],
-    name: Annotated[str, typer.Option()] = "",
-) -> None:
-    """Let a gateway deliver for a project."""
-    try:
-        checked_id(gateway)
-    except ValueError as error:
-        raise CloudError(str(error)) from error
-    with _migrated(Settings()).begin() as connection:
-        row = {"id": gateway, "project_id": project, "name": name or gateway}
-        connection.execute(gateways.insert().values(**row))
-    typer.echo(f"enrolled {gateway}")
 
 
 def _first_day(period: str, key: str) -> date:

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     auto_bill: bool = True
     allow_unverified_tariffs: bool = False
     secure_cookies: bool = False
+    trust_first_key: bool = Field(
+        default=False, description="pin the first key that a gateway without any tells of"
+    )
 
     @field_validator("mqtt_url")
     @classmethod

@@ -7,6 +7,7 @@ from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
 from cloud.metering import tables as metering
+from cloud.proofs import tables as proofs
 from cloud.sites import tables as sites
 from cloud.telemetry import tables as telemetry
 
@@ -17,6 +18,7 @@ __all__ = [
     "ingest",
     "metadata",
     "metering",
+    "proofs",
     "quarantine_tables",
     "sites",
     "telemetry",

@@ -2,18 +2,22 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.clock import GatewayClock, SystemClock
 from edge.clock_watch import ClockWatch
 from edge.config import GatewayConfig, RtuBus, Settings, TcpBus
-from edge.journal import Journal
+from edge.journal import Journal, JournalError, Limits
 from edge.learning import Learner
 from edge.poller import BusPoller, PolledDevice
 from edge.recorder import Recorder
 from edge.schedule import Schedule
+from edge.signing import Signer, key_path, open_key
 from edge.uplink import Uplink
 from protocols.delivery.records import Event
 from protocols.io import backends
@@ -35,7 +39,13 @@ def firmware() -> str:
 
 def open_journal(config: GatewayConfig, settings: Settings) -> Journal:
     """Open the gateway's journal in its data folder."""
-    return Journal(settings.data_dir / f"{config.gateway}.journal", config.gateway)
+    limits = Limits(config.journal.max_mib << 20, config.journal.grace_days * 86_400)
+    return Journal(journal_path(config, settings), config.gateway, limits=limits)
+
+
+def journal_path(config: GatewayConfig, settings: Settings) -> Path:
+    """Return where the gateway's journal is."""
+    return settings.data_dir / f"{config.gateway}.journal"
 
 
 def link_to(bus: TcpBus | RtuBus) -> ModbusLink:
@@ -86,8 +96,26 @@ def poller_of(
 
 
 async def run(config: GatewayConfig, settings: Settings) -> None:
-    """Run a gateway until SIGTERM or SIGINT; what was read is on disk when this returns."""
+    """Run a gateway until SIGTERM or SIGINT; what was read is on disk when this returns.
+
+    JournalError if its disk fails: what is read could not be kept, and a supervisor starts anew.
+    """
+    key = open_key(key_path(settings.data_dir, config.gateway))
     journal = open_journal(config, settings)
+    try:
+        await _run(config, settings, journal, key)
+    except* JournalError as group:
+        failure = _leaves(group)[0]
+        log.critical("journal_failed", reason=str(failure))
+        raise failure from None
+    finally:
+        journal.close()
+        log.info("gateway_stopped", gateway=config.gateway)
+
+
+async def _run(
+    config: GatewayConfig, settings: Settings, journal: Journal, key: Ed25519PrivateKey
+) -> None:
     clock = SystemClock(trusted=settings.trust_clock)
     uplink = Uplink(journal, _broker(settings), firmware(), clock)
     recorder = Recorder(
@@ -96,6 +124,7 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
         online=uplink.connected.is_set,
         sealed=uplink.sealed,
     )
+    signer = Signer(journal, key, clock=clock, sealed=uplink.sealed)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +137,7 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
             tasks = [
                 group.create_task(uplink.run(), name="uplink"),
                 group.create_task(recorder.run(), name="recorder"),
+                group.create_task(signer.run(), name="signer"),
                 group.create_task(ClockWatch(clock, recorder).run(), name="clock"),
                 *(group.create_task(owner.run(), name=f"bus-{owner.bus}") for owner in owners),
             ]
@@ -116,10 +146,21 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
             await recorder.note(_event("gateway_stopped"))
             for task in tasks:
                 task.cancel()
-    finally:
+        # nobody adds any more: the last signatures cover all of it
         await recorder.flush(seal=True)
-        journal.close()
-        log.info("gateway_stopped", gateway=config.gateway)
+        await signer.sign()
+    finally:
+        with suppress(JournalError):
+            # a disk that fails was told of already
+            await recorder.flush(seal=True)
+
+
+def _leaves(group: BaseExceptionGroup[JournalError]) -> list[JournalError]:
+    return [
+        leaf
+        for item in group.exceptions
+        for leaf in (_leaves(item) if isinstance(item, BaseExceptionGroup) else [item])
+    ]
 
 
 def _broker(settings: Settings) -> Broker:

@@ -20,10 +20,11 @@ from edge.backfill import backfill
 from edge.clock import SystemClock
 from edge.config import RtuBus, Settings, load
 from edge.frame_command import frame
+from edge.journal_command import journal_app
+from edge.key_command import key_app
 from edge.plan_command import plan
 from edge.profile_commands import decode, profile_app
 from edge.scan_command import scan
-from protocols.delivery.envelope import LANES
 from protocols.delivery.records import decimal_text, instant, microseconds
 from protocols.errors import ConfigError, HutongError, ProtocolError
 from protocols.io import event_loop, logs
@@ -31,9 +32,9 @@ from protocols.io import event_loop, logs
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
-journal_app = typer.Typer(no_args_is_help=True, help="What is in the gateway's journal.")
 app.add_typer(journal_app, name="journal")
 app.add_typer(profile_app, name="profile")
+app.add_typer(key_app, name="key")
 app.command("decode")(decode)
 app.command("frame")(frame)
 app.command("plan")(plan)
@@ -124,21 +125,6 @@ def fill_back(
         journal, meters, clock, from_us=microseconds(begin), to_us=now_us, period_s=period_s
     ):
         typer.echo(json.dumps({"done": round(part, 4)}))
-    journal.close()
-
-
-@journal_app.command("status")
-def journal_status(config: Config) -> None:
-    """Say where each lane stands."""
-    journal = bootstrap.open_journal(load(config), Settings())
-    for lane in LANES:
-        status = journal.status(lane)
-        waiting = status.next - 1 - status.acked
-        typer.echo(
-            f"lane {lane}: epoch {status.epoch:016x}, batches {status.first}..{status.next - 1},"
-            f" acknowledged {status.acked}, waiting {waiting}, tail {status.tail_records} records"
-        )
-    typer.echo(f"{journal.size_bytes()} bytes in batches")
     journal.close()
 
 

@@ -1,66 +1,80 @@
 """The gateway's journal: an open tail and sealed batches in one SQLite file, WAL and FULL."""
 
-import secrets
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
-import msgspec
-
-from edge.journal_schema import SCHEMA, SCHEMA_VERSION
-from protocols.delivery import batch
-from protocols.delivery.envelope import BOOT_ID_BYTES, GENESIS, LANES, batch_id, pack, seal
-from protocols.delivery.records import Event, Reading, Record
-from protocols.errors import HutongError
+from devices.driver import Clock
+from edge.clock import SystemClock
+from edge.journal_chain import BOOT_MARK, Chain
+from edge.journal_errors import JournalError, JournalFullError, journal_error
+from edge.journal_opening import open_file
+from edge.journal_retention import ROOMY, Retention
+from edge.journal_schema import encode_tail
+from edge.journal_space import Space
+from edge.journal_view import LaneStatus, lane_status
+from protocols.delivery.envelope import LANE_EVENTS, pack, seal
+from protocols.delivery.records import Event, Record
 from protocols.failpoint import reach
 
+__all__ = ["GRACE_S", "Journal", "JournalError", "JournalFullError", "LaneStatus", "Limits"]
+
 GRACE_S: Final = 7 * 86_400
-_TAIL: Final = msgspec.msgpack.Decoder(tuple[list[Reading], list[Event]])
-
-
-class JournalError(HutongError):
-    """The journal cannot be used as it is; the message names the file and what is wrong."""
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class LaneStatus:
-    """A lane in the journal; batches `first` .. `next` - 1 have an envelope in `epoch`."""
+class Limits:
+    """What a journal may take: bytes of disk, all its files together, and the time of grace."""
 
-    lane: int
-    epoch: int
-    first: int
-    next: int
-    acked: int
-    generation: int
-    tail_records: int
+    max_bytes: int
+    grace_s: int = GRACE_S
 
 
 class Journal:
-    """Records in order, sealed into batches that never change; safe to share between threads."""
+    """Records in order, sealed into batches that never change; safe to share between threads.
 
-    def __init__(self, path: Path, gateway: str) -> None:
+    Without `limits` it grows as the disk lets it. A damaged file is salvaged when it is opened.
+    Every change is committed when its method returns; JournalFullError says that it was not for
+    want of room, JournalError that the disk or the file fails and the program should end.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        gateway: str,
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.path = path
         self.gateway = gateway
-        self.boot_id = secrets.token_bytes(BOOT_ID_BYTES)
-        self._counter = 0
+        self._clock = clock or SystemClock()
+        self._grace_s = GRACE_S if limits is None else limits.grace_s
         self._lock = threading.Lock()
+        self._db, torn = open_file(path, gateway, self._clock)
+        self._chain = Chain(self._db, gateway)
+        self.boot_id = self._chain.boot_id
+        self._boot_noted = False
+        self._space: Space | None = None
+        self._retention: Retention | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.OperationalError) as error:
-            message = f"{path}: cannot be opened: {error}"
-            raise JournalError(message) from error
-        try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            message = f"{path}: not usable as a journal: {error}"
-            raise JournalError(message) from error
-        except JournalError:
+            if limits is not None:
+                self._space = Space(self._db, path, limits.max_bytes)
+                self._retention = Retention(
+                    self._db,
+                    self._chain,
+                    self._space,
+                    transaction=self._transaction,
+                    clock=self._clock,
+                )
+            if torn is not None:
+                self._tell_torn(torn)
+        except (sqlite3.Error, OSError, JournalError):
             self._db.close()
             raise
 
@@ -68,6 +82,12 @@ class Journal:
     def install_id(self) -> str:
         """Return the id of this journal, drawn when the file was made."""
         return self.mark("install_id") or ""
+
+    @property
+    def step(self) -> str:
+        """Return where on the ladder of a full disk the journal stands."""
+        with self._lock:
+            return ROOMY if self._retention is None else self._retention.step
 
     def append(
         self,
@@ -78,108 +98,114 @@ class Journal:
         seal_at_us: int | None = None,
     ) -> None:
         """Commit records to the open tail, with marks in the same transaction; seal if asked."""
-        with self._lock, self._transaction():
+
+        def change() -> None:
             reach("journal.append")
+            self._note_boot()
             if seal_at_us is not None:
                 # what is sealed at once need not stop in the tail
-                self._seal(lane, seal_at_us, records)
+                self._chain.seal_tail(lane, seal_at_us, records)
             elif records:
                 self._db.execute(
                     "INSERT INTO tail (lane, records, body) VALUES (?, ?, ?)",
-                    (lane, len(records), _encode(records)),
+                    (lane, len(records), encode_tail(records)),
                 )
-            for key, value in (marks or {}).items():
-                self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, value))
+            self._set_marks(marks or {})
             reach("journal.before_commit")
+
+        try:
+            self._write(change, lane=lane, records=records)
+        except JournalFullError:
+            if records and seal_at_us is not None:
+                # what was taken before must not wait for what is refused now
+                with suppress(JournalFullError):
+                    self.seal(lane, seal_at_us)
+            raise
+        self._boot_noted = True
         reach("journal.committed")
 
     def append_sealed(
         self, lane: int, groups: Sequence[tuple[int, Sequence[Record]]], marks: Mapping[str, str]
     ) -> None:
         """Commit several batches at once, each sealed at its own instant (group commit)."""
-        with self._lock, self._transaction():
+
+        def change() -> None:
             for sealed_at_us, records in groups:
-                for start in range(0, len(records), batch.MAX_RECORDS):
-                    part = records[start : start + batch.MAX_RECORDS]
-                    self._store_batch(lane, part, sealed_at_us)
-            for key, value in marks.items():
-                self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, value))
+                self._chain.store(lane, records, sealed_at_us)
+            self._set_marks(marks)
+
+        records = [record for _, group in groups for record in group]
+        self._write(change, lane=lane, records=records)
 
     def seal(self, lane: int, now_us: int) -> int:
         """Turn a lane's open tail into sealed batches; return the lane's next sequence number."""
-        with self._lock, self._transaction():
-            self._seal(lane, now_us)
-            return self._next(lane)
+
+        def change() -> int:
+            self._chain.seal_tail(lane, now_us)
+            return self._chain.next(lane)
+
+        return self._write(change)
 
     def mark(self, key: str) -> str | None:
         """Return a remembered value."""
-        row = self._db.execute("SELECT value FROM marks WHERE key = ?", (key,)).fetchone()
+        row = self._one("SELECT value FROM marks WHERE key = ?", key)
         return None if row is None else str(row[0])
 
     def status(self, lane: int) -> LaneStatus:
         """Return where a lane stands."""
-        with self._lock:
-            epoch, following, acked, generation = self._db.execute(
-                "SELECT epoch, next, acked, generation FROM lanes WHERE lane = ?", (lane,)
-            ).fetchone()
-            (first,) = self._db.execute(
-                "SELECT min(seq) FROM envelopes WHERE lane = ?", (lane,)
-            ).fetchone()
-            (tail,) = self._db.execute(
-                "SELECT total(records) FROM tail WHERE lane = ?", (lane,)
-            ).fetchone()
-        return LaneStatus(
-            lane,
-            int.from_bytes(epoch, "big"),
-            following if first is None else first,
-            following,
-            acked,
-            generation,
-            int(tail),
-        )
+        with self._lock, self._reading():
+            return lane_status(self._db, lane)
 
     def size_bytes(self) -> int:
         """Return the bytes of all retained batches, acknowledged ones in grace included."""
-        with self._lock:
-            row = self._db.execute("SELECT total(length(payload)) FROM batches").fetchone()
-        return int(row[0])
+        row = self._one("SELECT total(length(payload)) FROM batches")
+        return 0 if row is None else int(row[0])
 
     def envelope(self, lane: int, seq: int) -> bytes | None:
         """Return a sealed batch in its envelope as it travels, None if no longer held."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT l.epoch, b.batch_id, e.prev_hash, b.root, b.payload FROM envelopes e"
-                " JOIN batches b ON b.id = e.batch JOIN lanes l ON l.lane = e.lane"
-                " WHERE e.lane = ? AND e.seq = ?",
-                (lane, seq),
-            ).fetchone()
+        row = self._one(
+            "SELECT l.epoch, b.batch_id, e.prev_hash, e.hash, b.root, b.payload FROM envelopes e"
+            " JOIN batches b ON b.id = e.batch JOIN lanes l ON l.lane = e.lane"
+            " WHERE e.lane = ? AND e.seq = ?",
+            lane,
+            seq,
+        )
         if row is None:
             return None
-        epoch, identity, prev_hash, root, payload = row
-        return pack(
-            seal(
-                payload,
-                gateway=self.gateway,
-                lane=lane,
-                epoch=int.from_bytes(epoch, "big"),
-                seq=seq,
-                batch_id=identity,
-                prev_hash=prev_hash,
-                root=root,
-            )
+        epoch, identity, prev_hash, digest, root, payload = row
+        sealed = seal(
+            payload,
+            gateway=self.gateway,
+            lane=lane,
+            epoch=int.from_bytes(epoch, "big"),
+            seq=seq,
+            batch_id=identity,
+            prev_hash=prev_hash,
+            root=root,
         )
+        if sealed.hash != digest:
+            # the next start salvages the rest
+            message = f"{self.path}: batch {seq} of lane {lane} is not what was sealed"
+            raise JournalError(message)
+        return pack(sealed)
 
     def hash_at(self, lane: int, seq: int) -> bytes | None:
         """Return our chain hash of a batch, None if no longer held."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT hash FROM envelopes WHERE lane = ? AND seq = ?", (lane, seq)
-            ).fetchone()
+        row = self._one("SELECT hash FROM envelopes WHERE lane = ? AND seq = ?", lane, seq)
         return None if row is None else bytes(row[0])
 
-    def release(self, lane: int, through: int, generation: int, now_us: int) -> None:
-        """Note the acknowledged watermark and drop batches whose grace has passed."""
-        with self._lock, self._transaction():
+    def release(
+        self, lane: int, through: int, generation: int, now_us: int, *, epoch: int | None = None
+    ) -> None:
+        """Note the acknowledged watermark and drop batches whose grace has passed.
+
+        Where an `epoch` is given and is no longer the lane's, nothing is done. Without room
+        nothing is noted either: the acknowledgement comes again.
+        """
+
+        def change() -> None:
+            if not self._is_epoch(lane, epoch):
+                return
             (before,) = self._db.execute(
                 "SELECT acked FROM lanes WHERE lane = ?", (lane,)
             ).fetchone()
@@ -187,20 +213,29 @@ class Journal:
             old = self._db.execute(
                 "SELECT e.seq, e.batch FROM envelopes e JOIN batches b ON b.id = e.batch"
                 " WHERE e.lane = ? AND e.seq < ? AND b.acked_at_us < ? ORDER BY e.seq LIMIT 1000",
-                (lane, through, now_us - GRACE_S * 1_000_000),
+                (lane, through, now_us - self._grace_s * 1_000_000),
             ).fetchall()
             self._db.execute(
                 "UPDATE batches SET acked_at_us = ? WHERE acked_at_us IS NULL AND id IN"
                 " (SELECT batch FROM envelopes WHERE lane = ? AND seq > ? AND seq <= ?)",
                 (now_us, lane, before, through),
             )
-            for seq, identity in old:
+            for seq, row in old:
                 self._db.execute("DELETE FROM envelopes WHERE lane = ? AND seq = ?", (lane, seq))
-                self._db.execute("DELETE FROM batches WHERE id = ?", (identity,))
+                self._db.execute("DELETE FROM batches WHERE id = ?", (row,))
+                self._db.execute("DELETE FROM thinned WHERE batch = ?", (row,))
 
-    def rewind(self, lane: int, through: int, generation: int, now_us: int) -> None:
-        """Take the watermark of a cloud of a new generation, wherever it is."""
-        with self._lock, self._transaction():
+        with suppress(JournalFullError):
+            self._write(change)
+
+    def rewind(
+        self, lane: int, through: int, generation: int, now_us: int, *, epoch: int | None = None
+    ) -> None:
+        """Take the watermark of a cloud of a new generation, wherever it is; see `release`."""
+
+        def change() -> None:
+            if not self._is_epoch(lane, epoch):
+                return
             self._set_watermark(lane, through, generation)
             # the watermark may also have risen: grace begins for what is below it, and above
             # it begins anew
@@ -210,119 +245,98 @@ class Journal:
                 (through, now_us, lane),
             )
 
+        self._write(change)
+
     def new_epoch(self, lane: int) -> None:
         """Give every retained batch a new envelope in a new epoch; ids and bytes stay."""
-        with self._lock, self._transaction():
-            kept = self._db.execute(
-                "SELECT e.batch, b.batch_id, b.root, b.payload FROM envelopes e"
-                " JOIN batches b ON b.id = e.batch WHERE e.lane = ? ORDER BY e.seq",
-                (lane,),
-            ).fetchall()
-            self._db.execute("DELETE FROM envelopes WHERE lane = ?", (lane,))
-            self._db.execute(
-                "UPDATE lanes SET epoch = ?, next = 1, acked = 0, last_hash = ? WHERE lane = ?",
-                (_random_epoch(), GENESIS, lane),
-            )
-            for identity, name, root, payload in kept:
-                self._chain(lane, identity, name, root, payload)
+        self._write(lambda: self._chain.renew(lane, self._chain.order(lane)))
 
     def close(self) -> None:
         """Close the file; what was appended stays."""
         with self._lock:
             self._db.close()
 
-    def _prepare(self) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
-            self._db.execute(f"PRAGMA {pragma}").fetchall()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, SCHEMA_VERSION):
-            message = f"{self.path}: journal format {version}; known: {SCHEMA_VERSION}"
-            raise JournalError(message)
-        with self._transaction():
-            for statement in SCHEMA:
-                self._db.execute(statement)
-            self._db.execute(
-                "INSERT OR IGNORE INTO marks VALUES ('install_id', ?)", (secrets.token_hex(16),)
-            )
-            self._db.execute("INSERT OR IGNORE INTO marks VALUES ('gateway', ?)", (self.gateway,))
-            for lane in LANES:
-                self._db.execute(
-                    "INSERT OR IGNORE INTO lanes VALUES (?, ?, 1, 0, 0, ?)",
-                    (lane, _random_epoch(), GENESIS),
-                )
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        owner = self.mark("gateway")
-        if owner != self.gateway:
-            message = f"{self.path}: the journal of gateway {owner!r}, not of {self.gateway!r}"
-            raise JournalError(message)
+    def _tell_torn(self, reason: str) -> None:
+        now_us = self._clock.now_us()
+        body = {"file": self.path.name, "faults": reason}
+        event = Event("", "journal_damaged", now_us, self._clock.monotonic_us(), {**body})
+        self._write(lambda: self._chain.store(LANE_EVENTS, [event], now_us))
 
-    def _transaction(self) -> "_Transaction":
+    def _write(
+        self,
+        change: Callable[[], _Result],
+        *,
+        lane: int = LANE_EVENTS,
+        records: Sequence[Record] = (),
+    ) -> _Result:
+        with self._lock:
+            try:
+                if self._retention is not None and records:
+                    self._retention.admit(lane, records)
+                try:
+                    with self._transaction():
+                        return change()
+                except sqlite3.OperationalError as error:
+                    if self._space is None or self._retention is None or not _is_full(error):
+                        raise
+                    return self._squeeze(change, lane, records)
+            except sqlite3.Error as error:
+                raise journal_error(self.path, error) from error
+
+    def _squeeze(
+        self, change: Callable[[], _Result], lane: int, records: Sequence[Record]
+    ) -> _Result:
+        # the disk was fuller than it said: the reserve makes room for the ladder and for this
+        if self._space is None or self._retention is None:
+            message = f"{self.path}: there is no reserve to give up"
+            raise JournalFullError(message)
+        self._space.give_up_reserve()
+        self._retention.climb()
+        try:
+            with self._transaction():
+                return change()
+        except sqlite3.OperationalError as error:
+            if records and _is_full(error):
+                self._retention.refuse(lane, records)
+            raise
+
+    def _one(self, query: str, *values: str | int) -> tuple[Any, ...] | None:
+        with self._lock, self._reading():
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+        return row
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise journal_error(self.path, error) from error
+
+    def _transaction(self) -> AbstractContextManager[None]:
         return _Transaction(self._db)
 
-    def _next(self, lane: int) -> int:
-        row = self._db.execute("SELECT next FROM lanes WHERE lane = ?", (lane,)).fetchone()
-        return int(row[0])
+    def _is_epoch(self, lane: int, epoch: int | None) -> bool:
+        if epoch is None:
+            return True
+        (held,) = self._db.execute("SELECT epoch FROM lanes WHERE lane = ?", (lane,)).fetchone()
+        return int.from_bytes(held, "big") == epoch
 
     def _set_watermark(self, lane: int, through: int, generation: int) -> None:
         self._db.execute(
             "UPDATE lanes SET acked = ?, generation = ? WHERE lane = ?", (through, generation, lane)
         )
 
-    def _seal(self, lane: int, now_us: int, more: Sequence[Record] = ()) -> None:
-        with closing(
-            self._db.execute("SELECT id, body FROM tail WHERE lane = ? ORDER BY id", (lane,))
-        ) as rows:
-            tail = rows.fetchall()
-        records = [record for _, body in tail for record in _decode(body)]
-        records += more
-        for start in range(0, len(records), batch.MAX_RECORDS):
-            self._store_batch(lane, records[start : start + batch.MAX_RECORDS], now_us)
-        if tail:
-            self._db.execute("DELETE FROM tail WHERE lane = ? AND id <= ?", (lane, tail[-1][0]))
+    def _note_boot(self) -> None:
+        # whose monotonic clock the tail is read by, should this run not come to seal it
+        if not self._boot_noted:
+            self._set_marks({BOOT_MARK: self.boot_id.hex()})
 
-    def _store_batch(self, lane: int, records: Sequence[Record], now_us: int) -> None:
-        try:
-            payload, root = batch.encode_with_root(records, secrets.token_bytes(batch.SEED_BYTES))
-        except batch.BatchTooLargeError:
-            if len(records) == 1:
-                raise
-            half = len(records) // 2
-            self._store_batch(lane, records[:half], now_us)
-            self._store_batch(lane, records[half:], now_us)
-            return
-        self._counter += 1
-        name = batch_id(self.boot_id, self._counter)
-        cursor = self._db.execute(
-            "INSERT INTO batches (batch_id, records, root, payload, sealed_at_us)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (name, len(records), root, payload, now_us),
-        )
-        self._chain(lane, int(cursor.lastrowid or 0), name, root, payload)
-
-    def _chain(self, lane: int, identity: int, name: bytes, root: bytes, payload: bytes) -> None:
-        epoch, seq, prev_hash = self._db.execute(
-            "SELECT epoch, next, last_hash FROM lanes WHERE lane = ?", (lane,)
-        ).fetchone()
-        sealed = seal(
-            payload,
-            gateway=self.gateway,
-            lane=lane,
-            epoch=int.from_bytes(epoch, "big"),
-            seq=seq,
-            batch_id=name,
-            prev_hash=prev_hash,
-            root=root,
-        )
-        self._db.execute(
-            "INSERT INTO envelopes VALUES (?, ?, ?, ?, ?)",
-            (lane, seq, identity, prev_hash, sealed.hash),
-        )
-        self._db.execute(
-            "UPDATE lanes SET next = ?, last_hash = ? WHERE lane = ?", (seq + 1, sealed.hash, lane)
-        )
+    def _set_marks(self, marks: Mapping[str, str]) -> None:
+        for key, value in marks.items():
+            self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, value))
 
 
-class _Transaction:
+class _Transaction(AbstractContextManager[None]):
     """One transaction that takes the write lock at its start."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -341,17 +355,5 @@ class _Transaction:
                 self._db.execute("ROLLBACK")
 
 
-def _random_epoch() -> bytes:
-    # SQLite integers are signed; eight bytes keep all 64 bits
-    return (secrets.randbits(64) or 1).to_bytes(8, "big")
-
-
-def _encode(records: Sequence[Record]) -> bytes:
-    readings = [record for record in records if isinstance(record, Reading)]
-    events = [record for record in records if isinstance(record, Event)]
-    return msgspec.msgpack.encode((readings, events))
-
-
-def _decode(body: bytes) -> list[Record]:
-    readings, events = _TAIL.decode(body)
-    return [*readings, *events]
+def _is_full(error: sqlite3.Error) -> bool:
+    return isinstance(journal_error(Path(), error), JournalFullError)

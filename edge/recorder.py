@@ -3,16 +3,24 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from edge.clock import SystemClock
-from edge.journal import Journal
+from edge.journal import Journal, JournalFullError
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
 from protocols.delivery.records import Event, Reading
 
 OFFLINE_SEAL_S = 60
 
+log = structlog.get_logger("recorder")
+
 
 class Recorder:
-    """Collects readings and events and commits them to the journal's lanes."""
+    """Collects readings and events and commits them to the journal's lanes.
+
+    What a full journal refuses is dropped here: the journal counts it and declares it later. Any
+    other JournalError is raised: a disk that fails must end the program.
+    """
 
     def __init__(
         self,
@@ -28,7 +36,7 @@ class Recorder:
         self._sealed = sealed
         self._clock = SystemClock()
         self._readings: list[Reading] = []
-        self._last_seal_us = 0
+        self._last_seal_us = -OFFLINE_SEAL_S * 1_000_000
         self._tail = True  # an earlier run may have left its tail open
 
     def add(self, readings: Sequence[Reading]) -> None:
@@ -37,9 +45,13 @@ class Recorder:
 
     async def note(self, event: Event) -> None:
         """Commit and seal an event at once: events do not wait."""
-        await asyncio.to_thread(
-            self.journal.append, LANE_EVENTS, [event], seal_at_us=self._clock.now_us()
-        )
+        try:
+            await asyncio.to_thread(
+                self.journal.append, LANE_EVENTS, [event], seal_at_us=self._clock.now_us()
+            )
+        except JournalFullError as error:
+            log.error("event_refused", event_kind=event.kind, reason=str(error))
+            return
         self._sealed()
 
     async def run(self) -> None:
@@ -50,8 +62,9 @@ class Recorder:
 
     async def flush(self, *, seal: bool) -> None:
         """Commit what was collected; seal it when online, when asked, or once a minute."""
-        now_us = self._clock.now_us()
-        due = now_us - self._last_seal_us >= OFFLINE_SEAL_S * 1_000_000
+        # the wall clock may be set back by years: what is due goes by the other one
+        now_us, monotonic_us = self._clock.now_us(), self._clock.monotonic_us()
+        due = monotonic_us - self._last_seal_us >= OFFLINE_SEAL_S * 1_000_000
         sealing = seal or due or self._online()
         if not self._readings and not (sealing and self._tail):
             return
@@ -66,13 +79,16 @@ class Recorder:
         )
         try:
             await asyncio.shield(commit)
+        except JournalFullError as error:
+            log.error("readings_refused", readings=len(taken), reason=str(error))
         finally:
             # a thread cannot be cancelled: only what it failed to commit is still to be kept
             await asyncio.wait({commit})
-            if commit.exception() is None:
+            failure = commit.exception()
+            if failure is None:
                 self._tail = not sealing
-            else:
+            elif not isinstance(failure, JournalFullError):
                 self._readings = taken + self._readings
         if sealing:
-            self._last_seal_us = now_us
+            self._last_seal_us = monotonic_us
             self._sealed()

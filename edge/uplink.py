@@ -20,6 +20,8 @@ from protocols.io.mqtt import KEEPALIVE_S, PARALLEL, Broker, publish_all
 HELLO_S = float(KEEPALIVE_S)
 # a connection that carries nothing for so long is given up: it may be open at our end alone
 SILENT_S = 1.5 * KEEPALIVE_S
+# a timer may wake a hair before its time
+SOON_S = 0.001
 TICK_S = 1.0
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
@@ -42,6 +44,7 @@ class Uplink:
         self._nonce = secrets.token_hex(16)
         self._lock = asyncio.Lock()
         self._heard_s = 0.0
+        self._retry_s = FIRST_RETRY_S
         self._states = {lane: self._from_journal(lane, generation=0) for lane in LANES}
 
     def backlog(self) -> int:
@@ -53,12 +56,15 @@ class Uplink:
         self._wake.set()
 
     async def run(self) -> None:
-        """Keep a session with the broker, for ever; reconnect with jitter."""
-        retry_s = FIRST_RETRY_S
+        """Keep a session with the broker, for ever; reconnect with jitter.
+
+        The pause grows until the cloud answers: twins that throw each other out only connect.
+        """
         while True:
+            retry_s = self._retry_s
+            self._retry_s = min(LAST_RETRY_S, retry_s * 2)
             try:
                 async with self.broker.client(f"hutong-{self.journal.gateway}") as client:
-                    retry_s = FIRST_RETRY_S
                     await self._session(client)
             except* aiomqtt.MqttError as group:
                 reason = str(group.exceptions[0])
@@ -68,7 +74,6 @@ class Uplink:
                 for lane in LANES:
                     self._step(lane, sender.Disconnected())
             await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
-            retry_s = min(LAST_RETRY_S, retry_s * 2)
 
     async def _session(self, client: aiomqtt.Client) -> None:
         await client.subscribe(topics.down(self.journal.gateway, "ack"), qos=1)
@@ -117,7 +122,7 @@ class Uplink:
     async def _watch(self) -> None:
         """End a session whose other end says nothing, not even that it has what was sent."""
         while (rest_s := self._heard_s + SILENT_S - time.monotonic()) > 0:  # noqa: ASYNC110 - the clock sets no event
-            await asyncio.sleep(rest_s)
+            await asyncio.sleep(max(rest_s, SOON_S))
         log.warning("broker_silent", for_s=SILENT_S)
         message = f"the broker said nothing for {SILENT_S:.0f} s"
         raise aiomqtt.MqttError(message)
@@ -128,6 +133,9 @@ class Uplink:
             for lane in LANES:
                 async with self._lock:
                     status = await asyncio.to_thread(self.journal.status, lane)
+                    if status.epoch != self._states[lane].epoch:
+                        # a full journal thinned its batches and chained them anew
+                        self._restart(lane)
                     sends = self._step(lane, sender.Sealed(status.next, status.first))
                 await self._act(client, lane, sends)
             try:
@@ -161,6 +169,7 @@ class Uplink:
                 log.error("batch_quarantined", lane=answer.lane, seq=answer.seq)
                 return sender.Poisoned(answer.epoch, answer.seq)
             case messages.Ack():
+                self._retry_s = FIRST_RETRY_S
                 ahead_us = self._clock.compare(answer.server_time)
                 if abs(ahead_us) > AGREED_US and not self._clock.is_certain():
                     log.warning("clock_disagrees", ahead_s=round(ahead_us / 1e6, 1))
@@ -180,23 +189,26 @@ class Uplink:
         self, lane: int, effects: tuple[sender.SenderEffect, ...]
     ) -> tuple[sender.SenderEffect, ...]:
         # what the journal must remember is on disk before anything else is sent
+        epoch = self._states[lane].epoch
         for effect in effects:
             match effect:
                 case sender.Release(through=through, generation=generation):
                     now_us = self._clock.true_us()
                     reach("uplink.acknowledged")
-                    await asyncio.to_thread(self.journal.release, lane, through, generation, now_us)
+                    await asyncio.to_thread(
+                        self.journal.release, lane, through, generation, now_us, epoch=epoch
+                    )
                     reach("uplink.released")
                 case sender.Rewind(through=through, generation=generation):
                     log.info("generation", lane=lane, through=through, generation=generation)
                     now_us = self._clock.true_us()
-                    await asyncio.to_thread(self.journal.rewind, lane, through, generation, now_us)
+                    await asyncio.to_thread(
+                        self.journal.rewind, lane, through, generation, now_us, epoch=epoch
+                    )
                 case sender.NewEpoch(reason=reason):
                     log.warning("new_epoch", lane=lane, reason=reason)
                     await asyncio.to_thread(self.journal.new_epoch, lane)
-                    generation = self._states[lane].generation
-                    self._states[lane] = self._from_journal(lane, generation=generation)
-                    self._step(lane, sender.Connected())
+                    self._restart(lane)
                     self._wake.set()
                 case sender.Send():
                     continue
@@ -226,6 +238,11 @@ class Uplink:
             self._states[lane], event, time.monotonic(), jitter
         )
         return effects
+
+    def _restart(self, lane: int) -> None:
+        generation = self._states[lane].generation
+        self._states[lane] = self._from_journal(lane, generation=generation)
+        self._step(lane, sender.Connected())
 
     def _from_journal(self, lane: int, *, generation: int) -> sender.SenderState:
         status = self.journal.status(lane)

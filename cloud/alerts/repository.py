@@ -19,8 +19,13 @@ EVENT_SEVERITIES = MappingProxyType(
         "setting_changed": "critical",
         "foreign_master": "warning",
         "possible_duplicate": "warning",
+        "loss": "critical",
+        "journal_damaged": "critical",
+        "journal_step": "warning",
     }
 )
+# All that is over when somebody says so: also what the service finds by itself.
+ENDED_BY_HAND = frozenset({*EVENT_SEVERITIES, "bad_signature", "bad_root"})
 
 Detail = Mapping[str, str | int | None]
 
@@ -155,7 +160,7 @@ def acknowledge(
     )
     connection.execute(
         update(alerts)
-        .where(mine, alerts.c.kind.in_(EVENT_SEVERITIES), alerts.c.cleared_us.is_(None))
+        .where(mine, alerts.c.kind.in_(ENDED_BY_HAND), alerts.c.cleared_us.is_(None))
         .values(cleared_us=at_us)
     )
     return True

@@ -20,6 +20,7 @@ from cloud.alerts.rules import (
 from cloud.ingest import clock_repository as clocks
 from cloud.ingest import repository as ingest
 from cloud.ingest.limits import good_rows
+from cloud.proofs import service as proofs
 from cloud.sites.tables import channels, gateways, projects
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch
@@ -30,7 +31,7 @@ GROUP = 64
 NIGHT = (time(1), time(5))
 
 
-def consume_outbox(connection: Connection) -> int:
+def consume_outbox(connection: Connection, *, trust_first_key: bool = False) -> int:
     """Look at the oldest stored batches, raise and clear thresholds; return how many there were."""
     taken = ingest.take_outbox(connection, GROUP)
     watched = [rule for rule in repository.rules(connection) if rule.kind == "threshold"]
@@ -38,18 +39,20 @@ def consume_outbox(connection: Connection) -> int:
     remembered = repository.states(connection, "threshold:") if taken else {}
     owners = {item.id: item.project_id for item in repository.gateways_heard(connection)}
     changed: dict[str, tuple[int | None, bool]] = {}
-    for _, gateway, payload in taken:
+    for item in taken:
+        gateway = item.gateway_id
         try:
-            decoded = batch.decode(payload)
+            decoded = batch.decode(item.payload)
             series = [
                 (columns, good_rows(columns))
-                for columns in decoded.series
+                for columns in ingest.stored_series(connection, item.batch_id, decoded)
                 if columns.point in points
             ]
         except WireError:
             continue  # in quarantine; there is nothing to look at
         for event in decoded.events:
             _tell(connection, owners.get(gateway), gateway, event)
+            proofs.hear(connection, gateway, item.batch_id, event, trust_first_key=trust_first_key)
         for columns, readings in series:
             for rule in watched:
                 if rule.project_id != owners.get(gateway):
@@ -57,7 +60,7 @@ def consume_outbox(connection: Connection) -> int:
                 if rule.point == columns.point and rule.watches(columns.device):
                     _watch(connection, rule, gateway, readings, remembered, changed)
     repository.save_states(connection, changed)
-    ingest.drop_outbox(connection, [identity for identity, _, _ in taken])
+    ingest.drop_outbox(connection, [item.id for item in taken])
     return len(taken)
 
 

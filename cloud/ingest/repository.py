@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, delete, func, select, tuple_, update
 
 from cloud.database import upsert
-from cloud.ingest.tables import batches, envelopes, generations, lanes, outbox, quarantine
+from cloud.ingest.tables import (
+    batches,
+    envelopes,
+    generations,
+    lanes,
+    outbox,
+    quarantine,
+    replaced_batches,
+)
 from cloud.sites.tables import devices, gateways
+from protocols.delivery import batch
 from protocols.delivery.envelope import LANE_READINGS, Envelope
 from protocols.delivery.messages import Hello
 from protocols.delivery.receiver import Ahead, LaneState
@@ -26,6 +35,26 @@ class Refused:
     batch_id: bytes
     reason: str
     body: bytes
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A batch in whose place another stands; `stored` if its kept readings came with that one."""
+
+    gateway_id: str
+    replaced_id: bytes
+    batch_id: bytes
+    stored: bool
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A stored batch that nobody has looked at yet."""
+
+    id: int
+    gateway_id: str
+    batch_id: bytes
+    payload: bytes
 
 
 def enrolled(connection: Connection, gateway_ids: Iterable[str]) -> set[str]:
@@ -114,6 +143,54 @@ def payload_hashes(connection: Connection, ids: Sequence[bytes]) -> dict[bytes, 
     """Return the payload hash of each known batch id among `ids`."""
     query = select(batches.c.batch_id, batches.c.payload_hash).where(batches.c.batch_id.in_(ids))
     return {row.batch_id: row.payload_hash for row in connection.execute(query)}
+
+
+def replaced_among(
+    connection: Connection, wanted: Iterable[tuple[str, bytes]]
+) -> set[tuple[str, bytes]]:
+    """Return those of these (gateway, batch id) that another batch has replaced."""
+    pairs = sorted(set(wanted))
+    place = tuple_(replaced_batches.c.gateway_id, replaced_batches.c.replaced_id)
+    found: set[tuple[str, bytes]] = set()
+    for start in range(0, len(pairs), _SLICE):
+        query = select(replaced_batches.c.gateway_id, replaced_batches.c.replaced_id).where(
+            place.in_(pairs[start : start + _SLICE])
+        )
+        found |= {(row.gateway_id, row.replaced_id) for row in connection.execute(query)}
+    return found
+
+
+def held_among(connection: Connection, ids: Sequence[bytes]) -> set[bytes]:
+    """Return those of these batch ids whose batch is held."""
+    found: set[bytes] = set()
+    for start in range(0, len(ids), _SLICE):
+        query = select(batches.c.batch_id).where(
+            batches.c.batch_id.in_(ids[start : start + _SLICE])
+        )
+        found |= set(connection.scalars(query))
+    return found
+
+
+def store_replacements(connection: Connection, replaced: Sequence[Replacement]) -> None:
+    """Remember for ever which batches were replaced."""
+    if replaced:
+        connection.execute(replaced_batches.insert(), [vars(item) for item in replaced])
+
+
+def stored_series(
+    connection: Connection, batch_id: bytes, payload: batch.Payload
+) -> list[batch.Columns]:
+    """Return a batch's stored series; of what it replaces, only what was not held."""
+    if not payload.replaces:
+        return payload.series
+    query = select(replaced_batches.c.replaced_id).where(
+        replaced_batches.c.batch_id == batch_id, replaced_batches.c.stored
+    )
+    stored = set(connection.scalars(query))
+    kept = [
+        columns for item in payload.replaces if item.batch_id in stored for columns in item.series
+    ]
+    return [*payload.series, *kept]
 
 
 def envelope_hashes(
@@ -231,15 +308,15 @@ def note_seen(connection: Connection, batches_of: Mapping[str, int], seen_us: in
         )
 
 
-def take_outbox(connection: Connection, limit: int) -> list[tuple[int, str, bytes]]:
-    """Return the oldest entries of the outbox: id, gateway, payload."""
+def take_outbox(connection: Connection, limit: int) -> list[Delivered]:
+    """Return the oldest entries of the outbox."""
     query = (
-        select(outbox.c.id, outbox.c.gateway_id, batches.c.payload)
+        select(outbox.c.id, outbox.c.gateway_id, outbox.c.batch_id, batches.c.payload)
         .join(batches, batches.c.batch_id == outbox.c.batch_id)
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [(row.id, row.gateway_id, row.payload) for row in connection.execute(query)]
+    return [Delivered(*row) for row in connection.execute(query)]
 
 
 def drop_outbox(connection: Connection, ids: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from cloud.ingest import clocks, repository
 from cloud.ingest.limits import good_rows
-from cloud.ingest.repository import LaneKey, Refused
+from cloud.ingest.repository import LaneKey, Refused, Replacement
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope, messages, receiver, topics
 from protocols.delivery.envelope import Envelope
@@ -53,6 +53,8 @@ class _Group:
     readings: list[_Arrived] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     fences: dict[LaneKey, str] = field(default_factory=dict)
+    replaced: set[tuple[str, bytes]] = field(default_factory=set)
+    replacements: list[Replacement] = field(default_factory=list)
 
 
 def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> Outcome:
@@ -100,15 +102,19 @@ def _store(
         repository.lock_lanes(connection, keys),
         repository.payload_hashes(connection, [item.batch_id for item in arrived]),
         repository.envelope_hashes(connection, arrived) if arrived else {},
+        replaced=repository.replaced_among(
+            connection, [(item.gateway, item.batch_id) for item in arrived]
+        ),
     )
     for item in arrived:
-        _take(group, item, outcome)
+        _take(connection, group, item, outcome)
     _screen(connection, group, outcome)
     repository.save_lanes(connection, group.states)
     for key, reason in group.fences.items():
         repository.note_fence(connection, key, reason)
     repository.store_envelopes(connection, group.placed, now_us)
     repository.store_batches(connection, group.new, now_us)
+    repository.store_replacements(connection, group.replacements)
     repository.store_refused(connection, group.refused, now_us)
     telemetry.store(
         connection,
@@ -132,10 +138,14 @@ def _store(
         outcome.answers.append((gateway, _answer(group, key, number, now_us)))
 
 
-def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
+def _take(connection: Connection, group: _Group, item: Envelope, outcome: Outcome) -> None:
     key = _key(item)
     digest = hashlib.sha256(item.payload).digest()
-    held = Known(group.payloads.get(item.batch_id), group.places.get((key, item.seq)))
+    payload_hash = group.payloads.get(item.batch_id)
+    if payload_hash is None and (item.gateway, item.batch_id) in group.replaced:
+        # known by its id alone: what was kept of it came with the batch in its place
+        payload_hash = digest
+    held = Known(payload_hash, group.places.get((key, item.seq)))
     verdict = receiver.judge(group.states[key], item, digest, held)
     group.states[key] = verdict.state
     outcome.counts[verdict.fate.value] += 1
@@ -154,7 +164,8 @@ def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
     group.payloads[item.batch_id] = digest
     try:
         payload = batch.decode(item.payload)
-        good = [row for columns in payload.series for row in good_rows(columns)]
+        # nonsense in any part makes all of it poison
+        rows = {id(columns): good_rows(columns) for columns in batch.all_series(payload)}
     except WireError as error:
         group.refused.append(_refused(item, str(error), item.payload))
         outcome.answers.append(
@@ -162,9 +173,32 @@ def _take(group: _Group, item: Envelope, outcome: Outcome) -> None:
         )
         group.new.append((item, digest, 0))
         return
-    count = sum(len(columns.read_at_deltas) for columns in payload.series)
+    series = [*payload.series, *_replace(connection, group, item, payload)]
+    good = [row for columns in series for row in rows[id(columns)]]
+    count = sum(len(columns.read_at_deltas) for columns in series)
     group.new.append((item, digest, count + len(payload.events)))
     group.readings.append(_Arrived(item, count, good, payload.events))
+
+
+def _replace(
+    connection: Connection, group: _Group, item: Envelope, payload: batch.Payload
+) -> list[batch.Columns]:
+    # only what stands for a batch that never came is stored; each is known from now on
+    if not payload.replaces:
+        return []
+    gateway, ids = item.gateway, [part.batch_id for part in payload.replaces]
+    held = repository.held_among(connection, ids) | group.payloads.keys()
+    group.replaced |= repository.replaced_among(connection, [(gateway, name) for name in ids])
+    series: list[batch.Columns] = []
+    for part in payload.replaces:
+        if (gateway, part.batch_id) in group.replaced:
+            continue
+        stored = part.batch_id not in held
+        if stored:
+            series += part.series
+        group.replaced.add((gateway, part.batch_id))
+        group.replacements.append(Replacement(gateway, part.batch_id, item.batch_id, stored))
+    return series
 
 
 def _screen(connection: Connection, group: _Group, outcome: Outcome) -> None:

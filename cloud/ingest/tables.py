@@ -61,6 +61,16 @@ batches = Table(
     Column("received_us", BigInteger, nullable=False),
 )
 
+# batches of which a gateway could keep only a part, in `batch_id`; they are known for ever
+replaced_batches = Table(
+    "replaced_batches",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("replaced_id", LargeBinary(16), primary_key=True),
+    Column("batch_id", LargeBinary(16), nullable=False, index=True),
+    Column("stored", Boolean, nullable=False),
+)
+
 quarantine = Table(
     "quarantine",
     metadata,

@@ -203,7 +203,7 @@ def raw_reading(connection: Connection, channel: int, row: Row) -> Reading:
         message = f"batch {row.batch_id.hex()} is no longer held"
         raise NotFoundError(message)
     fixes = clocks.fixes_of(connection, {boot_of(row.batch_id)}).get(boot_of(row.batch_id), [])
-    for columns in wire.decode(payload).series:
+    for columns in wire.all_series(wire.decode(payload)):
         if (columns.device, columns.point) == (series.device_id, series.point):
             for reading in wire.readings(columns):
                 sealed = dated(reading, fixes) if fixes and is_undated(reading) else reading

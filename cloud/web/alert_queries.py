@@ -33,6 +33,9 @@ class Detail(msgspec.Struct, frozen=True):
     before: str | None = None
     after: str | None = None
     bus: str = ""
+    count: int | None = None
+    reason: str | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,11 @@ KINDS: Final = {
     "clock_uncertain": N_("Clock uncertain"),
     "foreign_master": N_("Another master on the line"),
     "possible_duplicate": N_("Two devices with one address"),
+    "loss": N_("Readings lost"),
+    "journal_damaged": N_("Gateway's disk damaged"),
+    "journal_step": N_("Gateway's disk full"),
+    "bad_signature": N_("Signature does not fit"),
+    "bad_root": N_("Stored readings were changed"),
 }
 
 QUALITIES: Final = (

@@ -61,6 +61,7 @@ class Demo:
             "HUTONG_LOG_FORMAT": "json",
             # gateway and cloud share this machine's clock
             "HUTONG_TRUST_CLOCK": "true",
+            "HUTONG_TRUST_FIRST_KEY": "true",
             "PYTHONUNBUFFERED": "1",
         }
 

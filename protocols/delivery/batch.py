@@ -2,29 +2,46 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import sub
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 import zstandard
 
+from protocols.delivery.envelope import BATCH_ID_BYTES
 from protocols.delivery.records import Event, Reading, Record
 from protocols.errors import WireError
 
+# a batch that replaces others is of version 2: who knows only 1 must refuse it, not lose its rows
 VERSION: Final = 1
+REPLACING_VERSION: Final = 2
 MAX_RECORDS: Final = 4096
 MAX_BYTES: Final = 64 * 1024
 MAX_DECODED_BYTES: Final = 4 * 1024 * 1024
 SEED_BYTES: Final = 32
 
-SeriesKey = tuple[str, str, str, int]
+_IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+_HMAC_BLOCK: Final = 64
+# the fields of Columns, as they travel
+_Columns = tuple[
+    str, str, str, int, list[int], list[int], list[int], list[int], list[int], int, bytes
+]
+_SeriesKey = tuple[str, str, str, int, int]
 
 
 class BatchTooLargeError(WireError):
     """The batch is over its bound of records or bytes; seal fewer records."""
 
 
+# how hard zstd tries; the dense one takes 40 times as long and saves a sixth
+LEVEL: Final = 3
+DENSE_LEVEL: Final = 15
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+_PACK: Final = msgspec.msgpack.Encoder()
 
 
 class Columns(msgspec.Struct, frozen=True, array_like=True):
@@ -43,45 +60,70 @@ class Columns(msgspec.Struct, frozen=True, array_like=True):
     words: bytes
 
 
+class Replaced(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of the readings of an earlier batch, that was never acknowledged."""
+
+    batch_id: bytes
+    series: list[Columns]
+
+
 class Payload(msgspec.Struct, frozen=True, array_like=True):
-    """What a batch holds before compression; `seed` salts the leaves of the Merkle tree."""
+    """What a batch holds before compression; `seed` salts the leaves of the Merkle tree.
+
+    `replaces` names the batches in whose place this one stands; each is replaced for ever.
+    """
 
     version: int
     seed: bytes
     series: list[Columns]
     events: list[Event]
+    replaces: list[Replaced] = []
 
 
-def encode(records: Sequence[Record], seed: bytes) -> bytes:
-    """Return the bytes of a sealed batch, the same for the same records and 32-byte seed."""
-    return encode_with_root(records, seed)[0]
+Kept = Mapping[bytes, Sequence[Reading]]
+_NONE: Final[Kept] = MappingProxyType({})
 
 
-def encode_with_root(records: Sequence[Record], seed: bytes) -> tuple[bytes, bytes]:
+def encode(records: Sequence[Record], seed: bytes, *, replaces: Kept = _NONE) -> bytes:
+    """Return the bytes of a sealed batch, the same for the same records and 32-byte seed.
+
+    `replaces` has by the id of each batch that is replaced which of its readings are kept.
+    """
+    return encode_with_root(records, seed, replaces=replaces)[0]
+
+
+def encode_with_root(
+    records: Sequence[Record], seed: bytes, *, replaces: Kept = _NONE, level: int = LEVEL
+) -> tuple[bytes, bytes]:
     """Return the bytes of a sealed batch and its Merkle root, as `merkle_root` of them gives it."""
-    if len(records) > MAX_RECORDS:
-        message = f"{len(records)} records in a batch; allowed: up to {MAX_RECORDS}"
+    count = len(records) + len(replaces) + sum(map(len, replaces.values()))
+    if count > MAX_RECORDS:
+        message = f"{count} records in a batch; allowed: up to {MAX_RECORDS}"
         raise BatchTooLargeError(message)
-    groups: dict[tuple[SeriesKey, int], list[Reading]] = {}
-    events: list[Event] = []
-    for record in records:
-        if isinstance(record, Event):
-            events.append(record)
-            continue
-        key = (record.device, record.point, record.uom, record.exponent)
-        groups.setdefault((key, len(record.words)), []).append(record)
-    series = [_columns(key, width, rows) for (key, width), rows in groups.items()]
-    raw = msgspec.msgpack.encode(Payload(VERSION, seed, series, events))
+    readings = [record for record in records if isinstance(record, Reading)]
+    events = (
+        []
+        if len(readings) == len(records)
+        else [record for record in records if isinstance(record, Event)]
+    )
+    series, ordered = _series(readings)
+    fields: tuple[object, ...] = (VERSION, seed, series, events)
+    if replaces:
+        groups = []
+        for identity, kept in replaces.items():
+            columns, rows = _series(kept)
+            groups.append((identity, columns))
+            ordered += rows
+        fields = (REPLACING_VERSION, seed, series, events, groups)
+    raw = _PACK.encode(fields)
     if len(raw) > MAX_DECODED_BYTES:
         message = f"{len(raw)} bytes before compression; allowed: up to {MAX_DECODED_BYTES}"
         raise BatchTooLargeError(message)
-    payload = zstandard.ZstdCompressor(level=3).compress(raw)
+    payload = zstandard.ZstdCompressor(level=level).compress(raw)
     if len(payload) > MAX_BYTES:
         message = f"{len(payload)} bytes in a batch; allowed: up to {MAX_BYTES}"
         raise BatchTooLargeError(message)
-    # in the order in which `records` gives them back
-    ordered: list[Record] = [row for rows in groups.values() for row in rows]
-    return payload, _root([*ordered, *events], seed)
+    return payload, _root(chain(ordered, events), seed)
 
 
 def decode(payload: bytes) -> Payload:
@@ -101,18 +143,26 @@ def decode(payload: bytes) -> Payload:
     except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"a batch of {len(payload)} bytes cannot be decoded: {error}"
         raise WireError(message) from error
-    if decoded.version != VERSION:
-        message = f"batch version {decoded.version}; known: {VERSION}"
+    known = REPLACING_VERSION if decoded.replaces else VERSION
+    if decoded.version != known:
+        message = (
+            f"batch version {decoded.version}; known: {VERSION}, and {REPLACING_VERSION} of one"
+            " that replaces others"
+        )
         raise WireError(message)
-    rows = len(decoded.events) + sum(len(columns.read_at_deltas) for columns in decoded.series)
+    if any(len(item.batch_id) != BATCH_ID_BYTES for item in decoded.replaces):
+        message = f"a replaced batch id must have {BATCH_ID_BYTES} bytes"
+        raise WireError(message)
+    rows = len(decoded.events) + len(decoded.replaces)
+    rows += sum(len(columns.read_at_deltas) for columns in all_series(decoded))
     if rows > MAX_RECORDS:
         message = f"{rows} records in a batch; allowed: up to {MAX_RECORDS}"
         raise WireError(message)
     return decoded
 
 
-def readings(columns: Columns) -> list[Reading]:
-    """Return the rows of one series; WireError if its columns differ in length."""
+def check(columns: Columns) -> None:
+    """Check that a series has a value for each of its rows; WireError if its columns differ."""
     rows = len(columns.read_at_deltas)
     lengths = {
         len(columns.monotonic_deltas),
@@ -122,6 +172,12 @@ def readings(columns: Columns) -> list[Reading]:
     if lengths != {rows} or len(columns.words) != rows * columns.word_bytes:
         message = f"series {columns.device}/{columns.point}: columns differ in length"
         raise WireError(message)
+
+
+def readings(columns: Columns) -> list[Reading]:
+    """Return the rows of one series; WireError if its columns differ in length."""
+    check(columns)
+    rows = len(columns.read_at_deltas)
     missing = frozenset(columns.missing_rows)
     result: list[Reading] = []
     read_at = monotonic = count = 0
@@ -146,10 +202,15 @@ def readings(columns: Columns) -> list[Reading]:
     return result
 
 
+def all_series(payload: Payload) -> list[Columns]:
+    """Return every series of a batch, those kept of the batches it replaces included."""
+    return [*payload.series, *(columns for item in payload.replaces for columns in item.series)]
+
+
 def records(payload: Payload) -> list[Record]:
-    """Return every record of a batch, series by series, then the events."""
+    """Return every record of a batch, series by series, then what it replaces, then the events."""
     result: list[Record] = []
-    for columns in payload.series:
+    for columns in all_series(payload):
         result.extend(readings(columns))
     result.extend(payload.events)
     return result
@@ -178,8 +239,24 @@ def merkle_root(payload: Payload) -> bytes:
 def _root(rows: Iterable[Record], seed: bytes) -> bytes:
     by_device: dict[str, list[Record]] = {}
     for record in rows:
-        by_device.setdefault(record.device, []).append(record)
-    level = [leaf(device, by_device[device], seed) for device in sorted(by_device)]
+        if (held := by_device.get(record.device)) is None:
+            by_device[record.device] = [record]
+        else:
+            held.append(record)
+    # HMAC with its two keyed states made once (RFC 2104 section 4)
+    key = (seed if len(seed) <= _HMAC_BLOCK else hashlib.sha256(seed).digest()).ljust(
+        _HMAC_BLOCK, b"\0"
+    )
+    inner = hashlib.sha256(key.translate(_IPAD))
+    outer = hashlib.sha256(key.translate(_OPAD))
+    encode_json, sha256 = _CANONICAL.encode, hashlib.sha256
+    level: list[bytes] = []
+    for device in sorted(by_device):
+        first, second = inner.copy(), outer.copy()
+        first.update(device.encode())
+        second.update(first.digest())
+        text = encode_json({"device": device, "records": by_device[device]})
+        level.append(sha256(b"\x00" + second.digest() + text).digest())
     if not level:
         return hashlib.sha256(b"").digest()
     while len(level) > 1:
@@ -192,19 +269,55 @@ def _root(rows: Iterable[Record], seed: bytes) -> bytes:
     return level[0]
 
 
-def _columns(key: SeriesKey, width: int, rows: Sequence[Reading]) -> Columns:
-    device, point, uom, exponent = key
+def _series(rows: Sequence[Reading]) -> tuple[list[_Columns], list[Record]]:
+    groups: dict[_SeriesKey, list[Reading]] = {}
+    for row in rows:
+        key = (row.device, row.point, row.uom, row.exponent, len(row.words))
+        if (held := groups.get(key)) is None:
+            groups[key] = [row]
+        else:
+            held.append(row)
+    series = [
+        _row(key, group[0]) if len(group) == 1 else _columns(key, group)
+        for key, group in groups.items()
+    ]
+    # in the order in which `records` gives them back
+    return series, [row for group in groups.values() for row in group]
+
+
+def _row(key: _SeriesKey, row: Reading) -> _Columns:
+    device, point, uom, exponent, width = key
+    count, missing = row.count, []
+    if count is None:
+        count, missing = 0, [0]
+    return (
+        device,
+        point,
+        uom,
+        exponent,
+        [row.read_at_us],
+        [row.monotonic_us],
+        [count],
+        missing,
+        [row.quality],
+        width,
+        row.words,
+    )
+
+
+def _columns(key: _SeriesKey, rows: Sequence[Reading]) -> _Columns:
+    device, point, uom, exponent, width = key
     counts: list[int] = []
     missing: list[int] = []
     last = 0
     for index, row in enumerate(rows):
-        if row.count is None:
+        if (count := row.count) is None:
             missing.append(index)
             counts.append(0)
         else:
-            counts.append(row.count - last)
-            last = row.count
-    return Columns(
+            counts.append(count - last)
+            last = count
+    return (
         device,
         point,
         uom,
@@ -215,9 +328,9 @@ def _columns(key: SeriesKey, width: int, rows: Sequence[Reading]) -> Columns:
         missing,
         [row.quality for row in rows],
         width,
-        b"".join(row.words for row in rows),
+        b"".join([row.words for row in rows]),
     )
 
 
-def _deltas(values: Sequence[int]) -> list[int]:
-    return [value - before for value, before in zip(values, (0, *values), strict=False)]
+def _deltas(values: list[int]) -> list[int]:
+    return [values[0], *map(sub, values[1:], values)]

@@ -26,6 +26,9 @@ class Flight:
 class SenderState:
     """What the gateway knows of one lane: batches `first` .. `next` - 1 are in its journal.
 
+    The cloud said at `held_at_s` that it has those of `held` beyond its watermark: it is believed
+    for a while, because a cloud put back to an older copy may have them no longer.
+
     Those from `live` on were sealed in this session: they go before the backlog, as far as the
     cloud's `window` past its watermark reaches, so that pages live while an outage is made up for.
     """
@@ -41,6 +44,7 @@ class SenderState:
     window: int = LEAST_WINDOW
     live: int = 1
     held: frozenset[int] = frozenset()
+    held_at_s: float = 0.0
     flights: Mapping[int, Flight] = field(default_factory=dict)
 
 
@@ -211,6 +215,9 @@ def _acknowledge(
         credit=max(1, ack.credit),
         window=max(1, ack.window),
     )
+    if now_s - moved.held_at_s >= LAST_RESEND_S:
+        # not at each ACK: one that comes late knows less than we were told
+        moved = replace(moved, held=frozenset(), held_at_s=now_s)
     held = {
         seq
         for low, high in ack.have

@@ -201,3 +201,21 @@ async def test_nonsense_on_either_topic_stops_nobody(
         uplink.sealed()
         await until(lambda: journal.status(LANE).acked == 2)
     everything_arrived_once(sqlite_engine, journal, 2)
+
+
+@pytest.mark.mosquitto
+@pytest.mark.usefixtures("quick")
+async def test_an_epoch_that_the_journal_began_by_itself_is_followed(
+    sqlite_engine: Engine, open_journal: OpenJournal, mosquitto: Mosquitto
+) -> None:
+    # a full journal thins its batches while the session goes on
+    add_site(sqlite_engine, "gw-1")
+    journal = open_journal()
+    fill_both(journal, 20)
+    async with running(journal, sqlite_engine, mosquitto.url):
+        await until(lambda: journal.status(LANE).acked == 20)
+        journal.new_epoch(LANE)
+        fill(journal, 5, first=20)
+        await until(lambda: journal.status(LANE).acked == 25)
+    with sqlite_engine.begin() as connection:
+        assert stored_counts(connection) == [1000 + number for number in range(25)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from edge.journal import Journal
+from edge.journal import Journal, JournalError, JournalFullError
 from edge.recorder import Recorder
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
@@ -115,3 +115,42 @@ async def test_a_failed_commit_is_kept_for_the_next(
     recorder.add([reading(2)])
     await recorder.flush(seal=False)
     assert sealed(journal) == [reading(1), reading(2)]
+
+
+async def test_what_a_full_journal_refuses_is_dropped_and_the_next_goes_on(
+    open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_journal()
+    recorder, told = recorder_of(journal, online=True)
+
+    def full(*_: object, **__: object) -> None:
+        message = "no room"
+        raise JournalFullError(message)
+
+    recorder.add([reading(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append", full)
+        await recorder.flush(seal=False)
+        await recorder.note(Event("e-1", "device_silent", 1, 2))
+    recorder.add([reading(2)])
+    await recorder.flush(seal=False)
+    assert sealed(journal) == [reading(2)]
+    assert sealed(journal, LANE_EVENTS) == []
+    assert told
+
+
+async def test_a_disk_that_fails_is_raised(
+    open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_journal()
+    recorder, _ = recorder_of(journal, online=True)
+
+    def fail(*_: object, **__: object) -> None:
+        message = "the disk fails"
+        raise JournalError(message)
+
+    recorder.add([reading(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append", fail)
+        with pytest.raises(JournalError, match="the disk fails"):
+            await recorder.run()

@@ -1,0 +1,1 @@
+"""Signatures of gateways, and proofs of what they delivered."""

@@ -1,0 +1,38 @@
+"""The commands `hutong-cloud prove` and `hutong-cloud verify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloud.config import Settings
+from cloud.database import migrate, open_engine
+from cloud.errors import CloudError
+from cloud.proofs import proving
+from protocols.delivery import verify_proof
+
+
+def prove(
+    reading: Annotated[str, typer.Argument(help=proving.FORMS)],
+    out: Annotated[Path, typer.Option(help="where the proof is written")],
+) -> None:
+    """Write a proof of a device's records that needs no trust in this service."""
+    engine = open_engine(Settings().database)
+    migrate(engine)
+    with engine.connect() as connection:
+        reader = connection.execution_options(readonly=True)
+        raw = proving.prove(reader, proving.find(reader, reading))
+    try:
+        out.write_bytes(raw)
+    except OSError as error:
+        message = f"--out: {out}: {error.strerror}"
+        raise CloudError(message) from error
+    typer.echo(f"wrote {out}")
+
+
+def verify(
+    file: Path,
+    key: Annotated[str, typer.Option(help="the gateway's public key, as it shows it")] = "",
+) -> None:
+    """Check a proof: exit 0 if it holds, 1 if it doesn't, 2 if the file is no proof."""
+    raise typer.Exit(verify_proof.main([str(file), *(["--key", key] if key else [])]))

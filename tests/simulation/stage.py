@@ -1,0 +1,135 @@
+"""The stage: puts virtual time, seeded chance and simulated parts where the real ones are named."""
+
+import contextlib
+import secrets
+import time
+import types
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import zstandard
+
+import edge.clock
+import edge.journal
+import edge.uplink
+from cloud.ingest import repository, service
+from cloud.telemetry import repository as telemetry
+from protocols.delivery import batch, receiver, sender
+from protocols.delivery.records import Event, Record
+from tests.simulation import network, virtual_asyncio
+from tests.simulation.disk import mounted
+from tests.simulation.memory_store import MemoryRepository
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+# a tick costs as much in a calm hour as in a bad minute
+_TICK_S = 5.0
+_LATER_VERSION = 99
+_MEMORY = MemoryRepository()
+world: "World"
+
+
+class _Silent:
+    """A logger that says nothing."""
+
+    def info(self, *_: object, **__: object) -> None:
+        """Say nothing."""
+
+    warning = error = info
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """Replace what the product's modules reach for; everything is as it was afterwards."""
+    shim = virtual_asyncio.module(lambda: world.loop, _hop_s)
+    changes: list[tuple[Any, str, Any]] = [
+        (secrets, "token_bytes", lambda size=32: world.secrets.randbytes(size)),
+        (secrets, "token_hex", lambda size=32: world.secrets.randbytes(size).hex()),
+        (secrets, "randbits", _randbits),
+        (edge.uplink, "asyncio", shim),
+        (edge.uplink, "random", _Chance()),
+        (edge.uplink, "time", types.SimpleNamespace(monotonic=_monotonic_s, time_ns=time.time_ns)),
+        (edge.uplink, "publish_all", network.publish_all),
+        (edge.uplink, "log", _Silent()),
+        (edge.uplink, "TICK_S", _TICK_S),
+        (edge.clock, "is_disciplined", bool),
+        (edge.journal, "GRACE_S", edge.journal.GRACE_S),
+        (batch, "encode_with_root", _poisoner(batch.encode_with_root)),
+        (receiver, "CREDIT", receiver.CREDIT),
+        (receiver, "WINDOW", receiver.WINDOW),
+        (sender, "LEAST_WINDOW", sender.LEAST_WINDOW),
+        (service, "repository", service.repository),
+        (service, "telemetry", service.telemetry),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+    with mounted():
+        for owner, name, value in changes:
+            setattr(owner, name, value)
+        try:
+            yield
+        finally:
+            for owner, name, value in before:
+                setattr(owner, name, value)
+
+
+def enter(entered: "World") -> None:
+    """Let a world be the one that runs, with its own limits."""
+    global world  # noqa: PLW0603 - one world runs at a time in a process
+    world = entered
+    receiver.CREDIT = entered.plan.credit
+    receiver.WINDOW = sender.LEAST_WINDOW = entered.window
+    real = entered.plan.real_cloud
+    service.repository = repository if real else _MEMORY
+    service.telemetry = telemetry if real else _MEMORY
+    edge.journal.GRACE_S = entered.plan.grace_s
+
+
+class _Chance:
+    def random(self) -> float:
+        return world.rng.random()
+
+    def uniform(self, low: float, high: float) -> float:
+        return world.rng.uniform(low, high)
+
+
+def _hop_s() -> float:
+    return world.hop_s()
+
+
+def _randbits(bits: int) -> int:
+    return world.secrets.getrandbits(bits)
+
+
+def _monotonic_s() -> float:
+    task = world.loop.current
+    booted_s = 0.0 if task is None else task.node.clock.booted_s
+    return world.loop.now_s - booted_s
+
+
+def _poisoner(real: Any) -> Any:  # noqa: ANN401 - stands for batch.encode_with_root as it is
+    def encode_with_root(
+        records: Sequence[Record], seed: bytes, **kwargs: object
+    ) -> tuple[bytes, bytes]:
+        payload, root = real(records, seed, **kwargs)
+        rng = world.rng
+        if world.broker.calm or not world.plan.poison or rng.random() >= world.plan.poison:
+            return payload, root
+        spoilt = rng.choice((rng.randbytes(40), payload[: len(payload) // 2]))
+        if rng.random() < 0.3:
+            later = msgspec.msgpack.encode([_LATER_VERSION, seed, [], []])
+            spoilt = zstandard.ZstdCompressor().compress(later)
+        world.oracle.poisoned(spoilt, map(_number_of, records))
+        world.trace("journal", "seals poison")
+        return spoilt, root
+
+    return encode_with_root
+
+
+def _number_of(record: Record) -> int:
+    if isinstance(record, Event):
+        number = record.body["number"]
+        assert isinstance(number, int)
+        return number
+    return int.from_bytes(record.words, "big")

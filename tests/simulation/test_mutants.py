@@ -1,0 +1,38 @@
+"""Each rule of the delivery removed in turn is caught by the seeds on record."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, WANTED, read_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def caught(table: dict[str, list[int]]) -> list[str]:
+    return [name for name, seeds in table.items() if len(seeds) >= WANTED]
+
+
+def test_there_are_at_least_forty_and_the_table_has_them_all() -> None:
+    table = read_table()
+
+    assert set(table) == {mutant.name for mutant in MUTANTS}
+    assert len(caught(table)) >= 40
+
+
+@pytest.mark.slow
+def test_every_mutant_is_caught_by_its_seeds() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.mutants", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    many = len(caught(read_table()))
+    assert f"mutants {many} caught {many}" in done.stdout

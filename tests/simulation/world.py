@@ -1,0 +1,171 @@
+"""One run: a world drawn from a seed, its faults, its healing and the verdict."""
+
+import traceback
+from collections import Counter, deque
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tests.simulation import faults, stage
+from tests.simulation.cloud import Cloud
+from tests.simulation.gateway import GatewayNode
+from tests.simulation.ledger import Violation
+from tests.simulation.loop import EndlessError, Loop
+from tests.simulation.memory_store import MemoryStore
+from tests.simulation.network import Broker
+from tests.simulation.oracle import Oracle
+from tests.simulation.schedule import arrange
+from tests.simulation.sqlite_store import SqliteStore
+
+_TRACE = 60
+_HEAL_S = 1200.0
+_LOOK_S = 5.0
+# two HELLOs: a cloud that forgot something hears of it by then
+_CALM_S = 130.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a seed; `problem` is empty where every invariant held."""
+
+    seed: int
+    records: int
+    problem: str
+    kind: str
+    trace: tuple[str, ...]
+
+
+class World:
+    """Everything of one run; nothing outlives it."""
+
+    def __init__(self, seed: int, *, real_cloud: bool | None = None) -> None:
+        self.seed = seed
+        self.rng = Random(seed)
+        self.secrets = Random(f"secrets of {seed}")
+        self.plan = faults.draw(self.rng, real_cloud=real_cloud)
+        self.window = 4 * self.plan.credit
+        self.loop = Loop()
+        self.growing = True
+        self.oracle = Oracle(self)
+        self.broker = Broker(self)
+        self.nodes: list[GatewayNode] = []
+        self._trace: deque[tuple[Any, ...]] = deque(maxlen=_TRACE)
+        self._number = 0
+        self._registers: Counter[str] = Counter()
+        self._moves: dict[str, dict[int, int]] = {}
+        self._names = [f"gw-{n + 1}" for n in range(self.plan.gateways)]
+        owners = {f"{name}-e{n}": name for name in self._names for n in (1, 2)}
+        make = SqliteStore if self.plan.real_cloud else MemoryStore
+        self.cloud = Cloud(self, make(self._names, owners))
+
+    def add_node(self, name: str, gateway: str) -> GatewayNode:
+        """Add a machine that believes to be this gateway."""
+        node = GatewayNode(self, name, gateway)
+        self.nodes.append(node)
+        return node
+
+    def run(self) -> None:
+        """Live through the faults, heal and judge; Violation if an invariant does not hold."""
+        for name in self._names:
+            self.add_node(name, name).boot()
+        arrange(self)
+        self.loop.run_until(self.plan.fault_s)
+        self._heal()
+        self.oracle.finish()
+
+    def close(self) -> None:
+        """Let go of every disk."""
+        for node in self.nodes:
+            node.growing = False
+            for task in node.tasks:
+                task.discard()
+            node.disk.close()
+
+    def trace(self, who: str, *what: object) -> None:
+        """Remember what happened; the last of it explains a failure."""
+        self._trace.append((self.loop.now_s, who, *what))
+
+    def told(self) -> tuple[str, ...]:
+        """Return the last events, readable."""
+        return tuple(
+            f"{at_s:9.3f} {who:8} {' '.join(map(str, what))}" for at_s, who, *what in self._trace
+        )
+
+    def new_number(self) -> int:
+        """Return a number that no other record has."""
+        self._number += 1
+        return self._number
+
+    def advance(self, device: str) -> int:
+        """Let a register move on; return its total."""
+        step = self.rng.randint(1, 9)
+        self._registers[device] += step
+        total = 1000 + self._registers[device]
+        self._moves.setdefault(device, {})[total] = step
+        return total
+
+    def moved(self, device: str, before: int, after: int) -> int:
+        """Return by how much a register moved between two totals, step by step."""
+        return sum(step for total, step in self._moves[device].items() if before < total <= after)
+
+    def other_gateway(self, gateway: str) -> str | None:
+        """Return another gateway of this world."""
+        others = [name for name in self._names if name != gateway]
+        return self.rng.choice(others) if others else None
+
+    def latency_s(self) -> float:
+        """Return how long a hop takes."""
+        if self.broker.calm:
+            return self.plan.latency_s / 2
+        return self.rng.expovariate(1 / self.plan.latency_s)
+
+    def step_s(self) -> float:
+        """Return how long a worker is busy with one step."""
+        return 0.0 if self.rng.random() < 0.5 else self.rng.random() * 0.05
+
+    def hop_s(self) -> float:
+        """Return how long a call waits for a thread."""
+        if self.rng.random() >= self.plan.hop:
+            return 0.0
+        return self.rng.random() * 0.05
+
+    def _heal(self) -> None:
+        self.broker.calm = True
+        self.cloud.start()
+        for node in self.nodes:
+            node.disk.make_room()
+            node.disk.broken = None
+            node.disk.bomb = node.send_bomb = 0
+            node.boot()
+        # a seal or two after the faults: what was collected meanwhile is committed first
+        self.loop.run_until(self.loop.now_s + 15.0)
+        self.growing = False
+        for node in self.nodes:
+            node.seal_all()
+        end_s = self.loop.now_s + _HEAL_S
+        calm_s = 0.0
+        while calm_s < _CALM_S:
+            self.loop.run_until(self.loop.now_s + _LOOK_S)
+            drained = all(node.is_drained() for node in self.nodes)
+            calm_s = calm_s + _LOOK_S if drained else 0.0
+            if self.loop.now_s > end_s:
+                left = [node.name for node in self.nodes if not node.is_drained()]
+                raise Violation("I13", f"{left} do not drain", kind="stuck")
+
+
+def run_seed(seed: int, *, real_cloud: bool | None = None) -> Verdict:
+    """Run a seed within `stage.installed()`."""
+    world = World(seed, real_cloud=real_cloud)
+    stage.enter(world)
+    problem = kind = ""
+    try:
+        world.run()
+    except Violation as violation:
+        problem, kind = str(violation), violation.kind or "broken"
+    except EndlessError:
+        problem, kind = "I13: it never rests", "stuck"
+    except Exception as error:  # noqa: BLE001 - a crash of the product is a verdict too
+        problem, kind = f"crash: {traceback.format_exc(limit=-4)}{error!r}", "broken"
+    finally:
+        world.close()
+    return Verdict(seed, len(world.oracle.records), problem, kind, world.told() if problem else ())
