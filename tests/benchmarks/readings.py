@@ -24,3 +24,26 @@ def estate(devices: int, minutes: int, seed: int = 1) -> list[Reading]:
             power = draw.randrange(3000)
             made.append(Reading(name, "active_power", "W", 0, power, good, stamp, stamp))
     return made
+
+
+class Moving:
+    """An estate whose minutes are made one after the other, for runs that no list could hold."""
+
+    def __init__(self, devices: int, seed: int = 1) -> None:
+        self._draw = random.Random(seed)
+        self._registers = [self._draw.randrange(10**6) for _ in range(devices)]
+
+    def minute(self, number: int) -> list[Reading]:
+        """Return a minute's two readings per device, with the monotonic clock of one boot."""
+        draw, good = self._draw, Quality.GOOD.value
+        made: list[Reading] = []
+        for device in range(len(self._registers)):
+            self._registers[device] += draw.randrange(4)
+            name, count = f"e-{device}", self._registers[device]
+            since = number * MINUTE_US + draw.randrange(2000) * 100
+            at = 1_790_000_000_000_000 + since
+            words = count.to_bytes(4, "big")
+            made.append(Reading(name, "energy_import", "kWh", -2, count, good, at, since, words))
+            power = draw.randrange(3000)
+            made.append(Reading(name, "active_power", "W", 0, power, good, at, since))
+        return made
