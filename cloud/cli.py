@@ -23,7 +23,7 @@ from cloud.config import Settings
 from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
 from cloud.errors import CloudError
-from cloud.ingest.worker import ingest_worker
+from cloud.ingest.worker import ingest_worker, rest_of_garbage
 from cloud.proofs.commands import prove, verify
 from cloud.quarantine_command import quarantine_app
 from cloud.sites.gateway_commands import gateway_app
@@ -81,6 +81,7 @@ def serve() -> None:
         access_log=False,
         timeout_graceful_shutdown=1,
     )
+    rest_of_garbage()
     uvicorn.Server(config).run()
 
 
@@ -90,6 +91,7 @@ def ingest() -> None:
     settings = Settings()
     logs.configure(settings.log_format)
     engine = _migrated(settings)
+    rest_of_garbage()
     asyncio.run(ingest_worker(engine, settings, lambda: None).run())
 
 

@@ -268,7 +268,8 @@ def _wanted(state: SenderState, flights: Mapping[int, Flight]) -> list[int]:
         return list(islice(fresh, most))
 
     backlog = unsent(oldest, min(live, end), room)
-    kept = min(len(backlog), state.credit // BACKLOG_SHARE)
+    on_their_way = sum(seq < live for seq in flights)
+    kept = min(len(backlog), max(0, state.credit // BACKLOG_SHARE - on_their_way))
     news = unsent(live, end, max(0, room - kept))
     return news + backlog[: room - len(news)]
 

@@ -7,7 +7,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cycle, delivery, gateway, journal, modbus, planning, rtu
+from tests.benchmarks import (
+    catchup,
+    cycle,
+    delivery,
+    edge_memory,
+    gateway,
+    journal,
+    modbus,
+    planning,
+    rtu,
+    state_machines,
+)
 from tests.benchmarks.measure import Figure
 
 SECTIONS = {
@@ -18,6 +29,9 @@ SECTIONS = {
     "gateway": gateway.run,
     "journal": journal.run,
     "ingest": delivery.run,
+    "delivery": state_machines.run,
+    "memory": edge_memory.run,
+    "catchup": catchup.run,
 }
 
 
