@@ -39,7 +39,7 @@ demo: .venv/run.stamp
 
 test: .venv/dev.stamp
 	@sh tests/install-system-packages.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@sh tests/run.sh $(ARGS)
 
 check: .venv/dev.stamp
 	@$(BIN)/ruff format --check .
