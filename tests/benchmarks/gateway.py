@@ -15,13 +15,12 @@ from contextlib import chdir, closing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import msgspec
-
 from edge import bootstrap
 from edge.clock import SystemClock
 from edge.config import Settings, load
+from edge.journal_schema import decode_tail
 from edge.recorder import Recorder
-from protocols.delivery.records import Event, Reading
+from protocols.delivery.records import Reading
 from tests.benchmarks.endpoints import endpoints
 from tests.benchmarks.gateway_site import COMMIT_S, METERS, VALUES, write_site
 from tests.benchmarks.measure import Figure, measured
@@ -33,7 +32,6 @@ FLAT_OUT_S = 8.0
 STEADY_S = 15.0
 LOOK_S = 0.005
 PATIENCE_S = 60
-TAIL = msgspec.msgpack.Decoder(tuple[list[Reading], list[Event]])
 
 
 def run() -> list[Figure]:
@@ -199,7 +197,7 @@ def _ages_ms(journal: Path, until: float) -> list[float]:
             rows = database.execute("SELECT id, body FROM tail WHERE id > ?", (seen,)).fetchall()
             now_us = time.time_ns() / 1000
             for identity, body in rows:
-                readings, _ = TAIL.decode(body)
+                readings = [row for row in decode_tail(body) if isinstance(row, Reading)]
                 ages += [(now_us - reading.read_at_us) / 1000 for reading in readings]
                 seen = identity
             time.sleep(LOOK_S)
