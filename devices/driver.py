@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from protocols.errors import DeviceError, LinkError, WireError
+from protocols.io.link import ModbusLink
 from protocols.modbus.plan import Block
 
 Quality = Literal["good", "missing", "suspect", "out_of_range", "stale"]
@@ -55,21 +56,8 @@ class Clock(Protocol):
         ...
 
 
-class Link(Protocol):
-    """A conversation with the devices of one bus, one request at a time."""
-
-    async def transact(
-        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
-    ) -> tuple[int, ...]:
-        """Words (or bits) of one read; LinkError, DeviceError or WireError.
-
-        The answer may take the bus's timeout, or `patience_s` where that is longer.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Release the bus; the next transact opens it again."""
-        ...
+# What a driver reads through.
+Link = ModbusLink
 
 
 class Driver(Protocol):

@@ -21,7 +21,7 @@ from edge.signing import Signer, key_path, open_key
 from edge.uplink import Uplink
 from protocols.delivery.records import Event
 from protocols.io import backends
-from protocols.io.backends import ModbusLink
+from protocols.io.link import ModbusLink
 from protocols.io.modbus_rtu_tcp import ModbusRtuTcpLink
 from protocols.io.mqtt import Broker
 from protocols.io.pacing import PacedLink

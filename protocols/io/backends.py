@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Protocol
 
 from protocols.errors import ConfigError
+from protocols.io.link import ModbusLink
 from protocols.io.modbus_rtu import ModbusRtuLink
 from protocols.io.modbus_tcp import ModbusTcpLink
 from protocols.modbus.frames import Request, request_pdu
@@ -15,23 +15,6 @@ from protocols.modbus.wire import Wire
 
 NATIVE = "native"
 _READS = frozenset({1, 2, 3, 4})
-
-
-class ModbusLink(Protocol):
-    """What every backend gives: one read at a time on one bus."""
-
-    async def transact(
-        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
-    ) -> tuple[int, ...]:
-        """Words (or bits) of one read; LinkError, DeviceError or WireError.
-
-        The answer may take the bus's timeout, or `patience_s` where that is longer.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Release the bus; the next transact opens it again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

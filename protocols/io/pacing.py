@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from protocols.errors import LinkError
+from protocols.io.link import ModbusLink
 from protocols.modbus.wire import Wire
 
 # The event loop's timers are coarse (epoll counts whole milliseconds and rounds up).
@@ -20,14 +20,6 @@ _FORGIVEN_AFTER = 20_000
 # How much of the last turnaround goes into the average.
 _WEIGHT = 0.1
 _KNOWN_AFTER = 20
-
-
-class _Transacting(Protocol):
-    async def transact(
-        self, unit_id: int, function: int, address: int, count: int, *, patience_s: float = 0.0
-    ) -> tuple[int, ...]: ...
-
-    async def close(self) -> None: ...
 
 
 async def sleep_until(monotonic_s: float) -> None:
@@ -64,7 +56,7 @@ class PacedLink:
 
     def __init__(
         self,
-        link: _Transacting,
+        link: ModbusLink,
         *,
         gap_s: float = 0.0,
         gaps_s: Mapping[int, float] | None = None,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import DeviceError, LinkError, WireError
-from protocols.io.backends import ModbusLink
+from protocols.io.link import ModbusLink
 from protocols.io.modbus_rtu import ModbusRtuLink
 from protocols.io.modbus_tcp import ModbusTcpLink
 from protocols.modbus.wire import Wire
