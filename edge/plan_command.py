@@ -11,6 +11,7 @@ import typer
 
 from devices.modbus_meter import ModbusMeter
 from devices.profile import load_profile
+from edge.choices import chosen
 from edge.config import GatewayConfig, load
 from protocols.errors import ConfigError
 from protocols.modbus.plan import Block
@@ -59,7 +60,7 @@ def plan(
         return
     known = load_profile(profile or "")
     wire = Wire(baud=baud, parity=_parity(parity), turnaround_s=turnaround_ms / 1000)
-    names = _points(points, list(known.points))
+    names = chosen("--points", points, list(known.points))
     own = _periods(periods, names)
     paces = {name: (own.get(name, period_s),) for name in names}
     rounds = ModbusMeter(known, 1, names, wire=wire, periods=paces).rounds
@@ -165,15 +166,6 @@ def _print_rounds(rounds: Sequence[Round], wire: Wire | None, indent: str = "") 
     if wire is not None:
         whole = [block for each in rounds for block in each.blocks]
         typer.echo(f"{indent}{_wire_ms(whole, wire):.1f} ms on the wire")
-
-
-def _points(text: str, known: list[str]) -> list[str]:
-    wanted = [point.strip() for point in text.split(",") if point.strip()]
-    for point in wanted:
-        if point not in known:
-            message = f"--points: {point!r}: allowed are {', '.join(known)}"
-            raise ConfigError(message)
-    return list(dict.fromkeys(wanted)) or known
 
 
 def _periods(text: str, points: Sequence[str]) -> dict[str, int]:

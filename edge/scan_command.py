@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from devices.profile import profile_ids
+from edge.choices import chosen
 from edge.config import RtuBus, TcpBus
 from edge.recognition import Edition, editions_of
 from edge.scan import Step, search
@@ -59,7 +60,7 @@ def scan(
     lines = _lines(host, port, tcp_port, (bauds, parities, stop_bits), timeout_ms)
     least, most, default = (1, 247, "1-247") if host is None else (0, 255, "1-247,255")
     wanted = unit_ids(units or default, least=least, most=most)
-    editions = editions_of(_profiles(profiles))
+    editions = editions_of(chosen("--profiles", profiles, profile_ids()))
     _check_out(out, gateway)
     results = _Results()
     with _progress() as progress:
@@ -183,16 +184,6 @@ def _lines(
         )
         for setting in settings_to_try(*settings)
     ]
-
-
-def _profiles(text: str) -> list[str]:
-    known = profile_ids()
-    wanted = [name.strip() for name in text.split(",") if name.strip()]
-    for name in wanted:
-        if name not in known:
-            message = f"--profiles: {name!r}: allowed are {', '.join(known)}"
-            raise ConfigError(message)
-    return list(dict.fromkeys(wanted)) or known
 
 
 def _check_out(out: Path | None, gateway: str) -> None:
