@@ -9,7 +9,7 @@ from cloud.errors import NotFoundError, RefusedError
 from cloud.ingest import repository
 from cloud.ingest.limits import good_rows
 from cloud.ingest.quarantine_tables import quarantine_decisions as decisions
-from cloud.ingest.tables import batches, outbox, quarantine
+from cloud.ingest.tables import outbox, quarantine
 from cloud.sites.tables import gateways
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope
@@ -137,8 +137,8 @@ def _fresh(connection: Connection, found: Item, payload: bytes) -> list[Reading]
 def _store_batch(
     connection: Connection, found: Item, payload: bytes, digest: bytes, records: int, now_us: int
 ) -> None:
-    connection.execute(
-        batches.insert(),
+    repository.add_batches(
+        connection,
         [
             {
                 "batch_id": found.batch_id,
@@ -150,9 +150,6 @@ def _store_batch(
                 "received_us": now_us,
             }
         ],
-    )
-    connection.execute(
-        outbox.insert(), [{"gateway_id": found.gateway_id, "batch_id": found.batch_id}]
     )
 
 

@@ -215,29 +215,30 @@ def store_batches(
     received_us: int,
 ) -> None:
     """Store new batches (envelope, payload hash, records) as evidence, and tell the outbox."""
-    if not arrived:
-        return
-    connection.execute(
-        batches.insert(),
-        [
-            {
-                "batch_id": envelope.batch_id,
-                "gateway_id": envelope.gateway,
-                "lane": envelope.lane,
-                "payload_hash": digest,
-                "payload": envelope.payload,
-                "records": records,
-                "received_us": received_us,
-            }
-            for envelope, digest, records in arrived
-        ],
-    )
+    if arrived:
+        add_batches(
+            connection,
+            [
+                {
+                    "batch_id": envelope.batch_id,
+                    "gateway_id": envelope.gateway,
+                    "lane": envelope.lane,
+                    "payload_hash": digest,
+                    "payload": envelope.payload,
+                    "records": records,
+                    "received_us": received_us,
+                }
+                for envelope, digest, records in arrived
+            ],
+        )
+
+
+def add_batches(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows of `batches`, and tell the outbox."""
+    connection.execute(batches.insert(), rows)
     connection.execute(
         outbox.insert(),
-        [
-            {"gateway_id": envelope.gateway, "batch_id": envelope.batch_id}
-            for envelope, _, _ in arrived
-        ],
+        [{"gateway_id": row["gateway_id"], "batch_id": row["batch_id"]} for row in rows],
     )
 
 
