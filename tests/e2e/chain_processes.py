@@ -175,6 +175,16 @@ class Chain:
         ) as connection:
             yield connection
 
+    def acknowledged(self) -> int:
+        """Return how many batches the cloud has said it holds; 0 before the journal has tables."""
+        if not self.journal_file.exists():
+            return 0
+        with self.journal() as journal:
+            # the gateway makes the file first and its tables after it
+            if not journal.execute("SELECT 1 FROM sqlite_schema WHERE name = 'lanes'").fetchone():
+                return 0
+            return int(journal.execute("SELECT total(acked) FROM lanes").fetchone()[0])
+
     def backlog(self) -> int:
         """Return how many sealed batches and open records the cloud has not acknowledged."""
         with self.journal() as journal:

@@ -33,23 +33,16 @@ def proxied(tmp_path: Path) -> Iterator[tuple[Chain, FaultProxy]]:
         chain.import_project(last_month())
         chain.start_ingest()
         chain.start_edge()
-        wait_for(lambda: _delivered(chain) > 0, 30, "the first delivery")
+        wait_for(lambda: chain.acknowledged() > 0, 30, "the first delivery")
         yield chain, proxy
     finally:
         chain.close()
         proxy.stop()
 
 
-def _delivered(chain: Chain) -> int:
-    if not chain.journal_file.exists():
-        return 0
-    with chain.journal() as journal:
-        return int(journal.execute("SELECT sum(acked) FROM lanes").fetchone()[0])
-
-
 def _wait_more(chain: Chain, more: int = 2, within_s: float = 60.0) -> None:
-    wanted = _delivered(chain) + more
-    wait_for(lambda: _delivered(chain) >= wanted, within_s, "further deliveries")
+    wanted = chain.acknowledged() + more
+    wait_for(lambda: chain.acknowledged() >= wanted, within_s, "further deliveries")
 
 
 def test_cut_delayed_and_spoilt_connections(proxied: tuple[Chain, FaultProxy]) -> None:

@@ -56,20 +56,12 @@ def set_clock(chain: Chain, offset: str) -> None:
     (chain.folder / "faketime").write_text(offset, encoding="ascii")
 
 
-def acknowledged(chain: Chain) -> int:
-    """How many batches the cloud has said it holds."""
-    if not chain.journal_file.exists():
-        return 0
-    with chain.journal() as journal:
-        return int(journal.execute("SELECT total(acked) FROM lanes").fetchone()[0])
-
-
 def test_jumps_of_years_both_ways(chain: Chain) -> None:
-    wait_for(lambda: acknowledged(chain) > MORE, 30, "the first deliveries")
+    wait_for(lambda: chain.acknowledged() > MORE, 30, "the first deliveries")
     for offset in JUMPS:
         set_clock(chain, offset)
-        wanted = acknowledged(chain) + MORE
-        wait_for(lambda wanted=wanted: acknowledged(chain) >= wanted, 60, f"deliveries at {offset}")  # type: ignore[misc]  # bound now
+        wanted = chain.acknowledged() + MORE
+        wait_for(lambda wanted=wanted: chain.acknowledged() >= wanted, 60, f"deliveries at {offset}")  # type: ignore[misc]  # bound now
     drain(chain)
     engine: Engine = open_engine(chain.database_url)
     with chain.journal() as journal:
