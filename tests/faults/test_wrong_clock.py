@@ -61,7 +61,7 @@ def test_jumps_of_years_both_ways(chain: Chain) -> None:
     for offset in JUMPS:
         set_clock(chain, offset)
         wanted = chain.acknowledged() + MORE
-        wait_for(lambda wanted=wanted: chain.acknowledged() >= wanted, 60, f"deliveries at {offset}")  # type: ignore[misc]  # bound now
+        _wait_acknowledged(chain, wanted, f"deliveries at {offset}")
     drain(chain)
     engine: Engine = open_engine(chain.database_url)
     with chain.journal() as journal:
@@ -70,3 +70,7 @@ def test_jumps_of_years_both_ways(chain: Chain) -> None:
         assert waiting(connection) == {}, "readings wait for a date although the cloud knows it"
     assert check_served(engine) > len(DEVICES) * MORE
     engine.dispose()
+
+
+def _wait_acknowledged(chain: Chain, wanted: int, what: str) -> None:
+    wait_for(lambda: chain.acknowledged() >= wanted, 60, what)
