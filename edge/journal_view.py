@@ -56,11 +56,12 @@ def open_view(path: Path, gateway: str) -> Iterator[sqlite3.Connection]:
 
 def lane_status(db: sqlite3.Connection, lane: int) -> LaneStatus:
     """Return where a lane stands."""
-    epoch, following, acked, generation = db.execute(
-        "SELECT epoch, next, acked, generation FROM lanes WHERE lane = ?", (lane,)
+    epoch, following, acked, generation, first, tail = db.execute(
+        "SELECT epoch, next, acked, generation,"
+        " (SELECT min(seq) FROM envelopes WHERE lane = l.lane),"
+        " (SELECT total(records) FROM tail WHERE lane = l.lane) FROM lanes l WHERE lane = ?",
+        (lane,),
     ).fetchone()
-    (first,) = db.execute("SELECT min(seq) FROM envelopes WHERE lane = ?", (lane,)).fetchone()
-    (tail,) = db.execute("SELECT total(records) FROM tail WHERE lane = ?", (lane,)).fetchone()
     return LaneStatus(
         lane,
         int.from_bytes(epoch, "big"),

@@ -1,9 +1,14 @@
-"""The cloud's side of the delivery protocol, one lane of one gateway, as pure decisions."""
+"""The cloud's side of the delivery protocol, one lane of one gateway, as pure decisions.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+What becomes of a batch is decided by the first of `RULES` that holds.
+"""
+
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from protocols.delivery.envelope import GENESIS, Envelope
 from protocols.delivery.messages import LaneReport
@@ -13,23 +18,21 @@ CREDIT: Final = 128
 WINDOW: Final = 65_536
 
 
-@dataclass(frozen=True)
-class Ahead:
+class Ahead(NamedTuple):
     """A batch past the watermark that waits for the ones before it."""
 
     prev_hash: bytes
     hash: bytes
 
 
-@dataclass(frozen=True)
-class LaneState:
+class LaneState(Struct, frozen=True):
     """One epoch of a lane: everything up to `through` is stored and its chain is checked."""
 
     epoch: int
     through: int = 0
     hash_through: bytes = GENESIS
     fenced: bool = False
-    ahead: Mapping[int, Ahead] = field(default_factory=dict)
+    ahead: Mapping[int, Ahead] = {}
 
 
 class Fate(Enum):
@@ -42,43 +45,76 @@ class Fate(Enum):
     FENCED = "fenced"
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What the store holds already: payload hash of this batch id, envelope hash of this seq."""
 
     payload_hash: bytes | None = None
     envelope_hash: bytes | None = None
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The fate of a batch, the lane after it, and why where it was refused."""
+class Case(NamedTuple):
+    """A batch whose own hash has been checked, and all that its fate depends on."""
+
+    state: LaneState
+    envelope: Envelope
+    payload_hash: bytes
+    known: Known
+
+
+class Verdict(NamedTuple):
+    """The fate of a batch, the lane after it, and why: the name of the rule that decided."""
 
     fate: Fate
     state: LaneState
-    reason: str = ""
+    reason: str
+
+
+class Rule(NamedTuple):
+    """A batch of which `holds` is true has this `fate`."""
+
+    name: str
+    holds: Callable[[Case], bool]
+    fate: Fate
+
+
+def _is_below(case: Case) -> bool:
+    return case.envelope.seq <= case.state.through
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("the epoch is fenced", lambda case: case.state.fenced, Fate.FENCED),
+    Rule(
+        "a batch id came with other bytes",
+        lambda case: case.known.payload_hash not in (None, case.payload_hash),
+        Fate.FENCE,
+    ),
+    Rule(
+        "a sequence number came with another hash",
+        lambda case: case.known.envelope_hash not in (None, case.envelope.hash),
+        Fate.FENCE,
+    ),
+    Rule(
+        "an unknown batch at or below the watermark",
+        lambda case: _is_below(case) and case.known.payload_hash is None,
+        Fate.FENCE,
+    ),
+    Rule("a known batch at or below the watermark", _is_below, Fate.KNOWN),
+    Rule(
+        "past the window",
+        lambda case: case.envelope.seq > case.state.through + WINDOW,
+        Fate.OUTSIDE_WINDOW,
+    ),
+    Rule("the chain is broken", lambda case: not _is_linked(case), Fate.FENCE),
+    Rule("a known batch", lambda case: case.known.payload_hash is not None, Fate.KNOWN),
+    Rule("a new batch", lambda _: True, Fate.STORE),
+)
 
 
 def judge(state: LaneState, envelope: Envelope, payload_hash: bytes, known: Known) -> Verdict:
     """Decide a batch of this lane's epoch whose own hash has been checked."""
-    if state.fenced:
-        return Verdict(Fate.FENCED, state, "the epoch is fenced")
-    if known.payload_hash is not None and known.payload_hash != payload_hash:
-        return _fence(state, "a batch id came with other bytes")
-    if known.envelope_hash is not None and known.envelope_hash != envelope.hash:
-        return _fence(state, "a sequence number came with another hash")
-    if envelope.seq <= state.through:
-        if known.payload_hash is None:
-            return _fence(state, "an unknown batch at or below the watermark")
-        return Verdict(Fate.KNOWN, state)
-    if envelope.seq > state.through + WINDOW:
-        return Verdict(Fate.OUTSIDE_WINDOW, state, "past the window")
-    ahead = dict(state.ahead)
-    ahead[envelope.seq] = Ahead(envelope.prev_hash, envelope.hash)
-    moved = _advance(replace(state, ahead=ahead))
-    if moved is None:
-        return _fence(state, "the chain is broken")
-    return Verdict(Fate.STORE if known.payload_hash is None else Fate.KNOWN, moved)
+    case = Case(state, envelope, payload_hash, known)
+    name, _, fate = next(rule for rule in RULES if rule.holds(case))
+    return Verdict(fate, TRANSITIONS[fate](case), name)
 
 
 def needed_generation(own: int, through: int, report: LaneReport) -> int:
@@ -103,15 +139,45 @@ def have(state: LaneState) -> list[tuple[int, int]]:
     return intervals
 
 
-def _fence(state: LaneState, reason: str) -> Verdict:
-    return Verdict(Fate.FENCE, replace(state, fenced=True), reason)
+def _is_linked(case: Case) -> bool:
+    # held against its neighbours as it comes: what waits is a chain wherever it touches
+    state, envelope = case.state, case.envelope
+    seq = envelope.seq
+    before = state.hash_through if seq == state.through + 1 else _hash_of(state.ahead.get(seq - 1))
+    after = state.ahead.get(seq + 1)
+    return before in (None, envelope.prev_hash) and (
+        after is None or after.prev_hash == envelope.hash
+    )
 
 
-def _advance(state: LaneState) -> LaneState | None:
+def _hash_of(place: Ahead | None) -> bytes | None:
+    return None if place is None else place.hash
+
+
+def _stay(case: Case) -> LaneState:
+    return case.state
+
+
+def _fence(case: Case) -> LaneState:
+    return replace(case.state, fenced=True)
+
+
+def _place(case: Case) -> LaneState:
+    state, envelope = case.state, case.envelope
+    if envelope.seq <= state.through:
+        return state
     ahead = dict(state.ahead)
+    ahead[envelope.seq] = Ahead(envelope.prev_hash, envelope.hash)
     through, digest = state.through, state.hash_through
     while (following := ahead.pop(through + 1, None)) is not None:
-        if following.prev_hash != digest:
-            return None
         through, digest = through + 1, following.hash
     return replace(state, through=through, hash_through=digest, ahead=ahead)
+
+
+TRANSITIONS: Final[Mapping[Fate, Callable[[Case], LaneState]]] = {
+    Fate.STORE: _place,
+    Fate.KNOWN: _place,
+    Fate.OUTSIDE_WINDOW: _stay,
+    Fate.FENCE: _fence,
+    Fate.FENCED: _stay,
+}

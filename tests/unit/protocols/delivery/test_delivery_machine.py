@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -299,7 +299,7 @@ class Delivery(RuleBasedStateMachine):
             self.base.batches[item.batch_id] = item.payload
             self.base.stores[item.batch_id] += 1
             self.sealed.setdefault(item.batch_id, item.payload)
-        return replace(verdict.state)
+        return verdict.state
 
 
 Delivery.TestCase.settings = settings(

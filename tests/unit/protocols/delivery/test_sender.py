@@ -1,8 +1,7 @@
 """The gateway's decisions on one lane."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from protocols.delivery import sender
 from protocols.delivery.sender import (
@@ -107,7 +106,7 @@ def test_acks_that_mean_nothing(event: Acknowledged) -> None:
 
 def test_a_twins_hash_moves_nothing_and_is_answered_by_our_own_version() -> None:
     event = ack(3, own_hash=b"mine")
-    assert sender.judge(lane(), event) is AckFate.FORKED
+    assert sender.judge(lane(), event) is AckFate.SHOW
     assert run(lane(), event) == (lane(), [Send(3)])
 
 
