@@ -59,6 +59,7 @@ THINNED: Final = (
 SCHEMAS: Final = {1: _TABLES, 2: (*_TABLES, THINNED)}
 
 _TAIL: Final = msgspec.msgpack.Decoder(tuple[list[Reading], list[Event]])
+_PACK: Final = msgspec.msgpack.Encoder()
 _CRC_BYTES: Final = 4
 _HEADER_BYTES: Final = 100
 _LAST_SCHEMA_FORMAT: Final = 4
@@ -135,9 +136,11 @@ def header_fault(header: bytes) -> str | None:
 
 def encode_tail(records: Sequence[Record], version: int = SCHEMA_VERSION) -> bytes:
     """Return records as one row of the tail; from version 2 with a checksum before them."""
-    readings = [record for record in records if isinstance(record, Reading)]
-    events = [record for record in records if isinstance(record, Event)]
-    body = msgspec.msgpack.encode((readings, events))
+    readings, events = records, []
+    if Event in set(map(type, records)):
+        readings = [record for record in records if isinstance(record, Reading)]
+        events = [record for record in records if isinstance(record, Event)]
+    body = _PACK.encode((readings, events))
     return body if version == 1 else zlib.crc32(body).to_bytes(_CRC_BYTES, "big") + body
 
 
