@@ -12,6 +12,7 @@ from devices.driver import Clock
 from edge.clock import SystemClock
 from edge.journal_chain import BOOT_MARK, Chain
 from edge.journal_errors import JournalError, JournalFullError, journal_error
+from edge.journal_losses import loss
 from edge.journal_opening import open_file
 from edge.journal_retention import ROOMY, Retention
 from edge.journal_schema import encode_tail
@@ -247,9 +248,22 @@ class Journal:
 
         self._write(change)
 
-    def new_epoch(self, lane: int) -> None:
-        """Give every retained batch a new envelope in a new epoch; ids and bytes stay."""
-        self._write(lambda: self._chain.renew(lane, self._chain.order(lane)))
+    def new_epoch(self, lane: int, *, gone: tuple[int, int] | None = None) -> None:
+        """Give every retained batch a new envelope in a new epoch; ids and bytes stay.
+
+        Of batches `gone` (first, last) of the old epoch, dropped after their grace and held by the
+        cloud no longer, a loss is declared.
+        """
+        at = (self._clock.now_us(), self._clock.monotonic_us())
+
+        def change() -> None:
+            self._chain.renew(lane, self._chain.order(lane))
+            if gone is not None:
+                reason = f"batches {gone[0]}-{gone[1]} were acknowledged, and the cloud lost them"
+                told = loss(lane, "", count=None, span_us=(None, None), reason=reason, at=at)
+                self._chain.store(LANE_EVENTS, [told], at[0])
+
+        self._write(change)
 
     def close(self) -> None:
         """Close the file; what was appended stays."""

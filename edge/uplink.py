@@ -205,9 +205,9 @@ class Uplink:
                     await asyncio.to_thread(
                         self.journal.rewind, lane, through, generation, now_us, epoch=epoch
                     )
-                case sender.NewEpoch(reason=reason):
+                case sender.NewEpoch(reason=reason, gone=gone):
                     log.warning("new_epoch", lane=lane, reason=reason)
-                    await asyncio.to_thread(self.journal.new_epoch, lane)
+                    await asyncio.to_thread(self.journal.new_epoch, lane, gone=gone)
                     self._restart(lane)
                     self._wake.set()
                 case sender.Send():

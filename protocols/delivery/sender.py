@@ -121,9 +121,13 @@ class Rewind(Struct, frozen=True):
 
 
 class NewEpoch(Struct, frozen=True):
-    """Give everything retained new envelopes in a new epoch; ids and bytes stay."""
+    """Give everything retained new envelopes in a new epoch; ids and bytes stay.
+
+    Batches `gone` (first, last) of the old one are declared lost: neither side has them any more.
+    """
 
     reason: str
+    gone: tuple[int, int] | None = None
 
 
 SenderEffect = Send | Release | Rewind | NewEpoch
@@ -137,7 +141,7 @@ class AckFate(Enum):
     IGNORE = "nothing"
     SHOW = "our batch of that number is sent: the cloud fences the epoch when it sees both"
     AHEAD = "a new epoch"
-    GONE = "a new epoch: only that can go on"
+    GONE = "a new epoch: only that can go on; a loss of what is missing is declared"
     REWIND = "everything beyond `through` counts as not acknowledged"
     MOVE = "the watermark moves, and there is room to send"
 
@@ -171,9 +175,15 @@ ACK_RULES: Final[tuple[AckRule, ...]] = (
         AckFate.IGNORE,
     ),
     AckRule(
-        "that asks for what we no longer hold",
-        lambda own, ack: _goes_back(own, ack) and ack.through + 1 < own.first,
+        "of a new generation that asks for what we no longer hold",
+        lambda own, ack: ack.generation > own.generation and ack.through + 1 < own.first,
         AckFate.GONE,
+    ),
+    # a late one, or the cloud is an older copy, and says so when it has heard our HELLO
+    AckRule(
+        "of our generation that asks for what we no longer hold",
+        lambda own, ack: ack.through + 1 < own.first,
+        AckFate.IGNORE,
     ),
     AckRule("that goes back", _goes_back, AckFate.REWIND),
     AckRule("any other", lambda _own, _ack: True, AckFate.MOVE),
@@ -234,8 +244,9 @@ def _ahead(state: SenderState, _ack: Acknowledged, _now_s: float, _jitter: float
     return state, (NewEpoch("the cloud is ahead of us"),)
 
 
-def _gone(state: SenderState, _ack: Acknowledged, _now_s: float, _jitter: float) -> Step:
-    return state, (NewEpoch("the cloud asks for batches we no longer hold"),)
+def _gone(state: SenderState, ack: Acknowledged, _now_s: float, _jitter: float) -> Step:
+    reason = "the cloud asks for batches that we no longer hold"
+    return state, (NewEpoch(reason, (ack.through + 1, state.first - 1)),)
 
 
 def _rewind(state: SenderState, ack: Acknowledged, now_s: float, jitter: float) -> Step:

@@ -70,7 +70,7 @@ GATEWAY_MUTANTS: Final = (
         "gone-is-waited-for",
         "gateway 5, 7: what grace dropped is not waited for",
         f"{_SENDER}:ACK_RULES",
-        "that asks for what we no longer hold",
+        "of a new generation that asks for what we no longer hold",
         "IGNORE",
     ),
     Mutant(

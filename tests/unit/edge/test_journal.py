@@ -11,7 +11,7 @@ import pytest
 from edge import journal as journal_module
 from edge.journal import GRACE_S, Journal, JournalError, JournalFullError
 from protocols.delivery import batch, envelope
-from protocols.delivery.envelope import GENESIS, LANE_READINGS, LANES, Envelope
+from protocols.delivery.envelope import GENESIS, LANE_EVENTS, LANE_READINGS, LANES, Envelope
 from protocols.delivery.records import Event, Record
 from tests.fixtures.delivery import START_US, OpenJournal, fill, reading
 
@@ -188,6 +188,18 @@ def test_rewound_batches_begin_their_grace_anew(open_journal: OpenJournal) -> No
     journal.release(LANE, 4, 2, START_US + WEEK_US)
     journal.release(LANE, 4, 2, START_US + WEEK_US + 1)
     assert len(chain(journal)) == 4
+
+
+def test_what_neither_side_holds_any_more_is_declared(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    fill(journal, 5)
+    journal.new_epoch(LANE, gone=(2, 3))
+    (told,) = records(journal, LANE_EVENTS)
+    assert isinstance(told, Event)
+    assert told.kind == "loss"
+    assert told.body["lane"] == LANE
+    assert "batches 2-3" in str(told.body["reason"])
+    assert len(chain(journal)) == 5
 
 
 def test_a_new_epoch_keeps_ids_and_bytes(open_journal: OpenJournal) -> None:

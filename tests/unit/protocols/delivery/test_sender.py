@@ -124,9 +124,15 @@ def test_a_lower_watermark_rewinds() -> None:
     assert run(lane(acked=6), ack(2))[1][0] == Rewind(2, 1)
 
 
-def test_what_grace_has_dropped_needs_a_new_epoch() -> None:
+def test_what_grace_has_dropped_is_declared_lost_and_needs_a_new_epoch() -> None:
     (effect,) = run(lane(first=5, acked=6), ack(2, generation=2, own_hash=None))[1]
     assert isinstance(effect, NewEpoch)
+    assert effect.gone == (3, 4)
+
+
+def test_a_late_ack_from_before_what_is_held_means_nothing() -> None:
+    state = lane(first=5, acked=6)
+    assert run(state, ack(2, own_hash=None)) == (state, [])
 
 
 def test_the_oldest_held_batch_follows_the_journal() -> None:
