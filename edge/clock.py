@@ -12,6 +12,8 @@ from devices.driver import Clock
 AGREED_US = 2_000_000
 # How long an answer of the kernel is believed.
 _ASKED_AGAIN_S = 10.0
+# The best answer of so long is kept: quartz drifts by less than 0.1 s meanwhile.
+_BEST_OF_US = 600 * 1_000_000
 # How old an answer may be before it means that ours is wrong.
 _LATE_US = 600 * 1_000_000
 # adjtimex(2): the clock is not disciplined by anybody.
@@ -79,7 +81,7 @@ class SystemClock:
         """Take the cloud's time; return by how many microseconds ours is ahead of it."""
         now_us, monotonic_us = self.now_us(), self.monotonic_us()
         ahead_us = now_us - server_us
-        self._told = ClockFix(monotonic_us, server_us, AGREED_US, "cloud")
+        self._told = _better(self._told, ClockFix(monotonic_us, server_us, AGREED_US, "cloud"))
         if abs(ahead_us) <= AGREED_US:
             self._agreed_us = now_us - monotonic_us
             self._disputed = False
@@ -106,6 +108,14 @@ class SystemClock:
         source = "operator" if self._trusted else "cloud" if self._agreed_us else "kernel"
         error_us = 0 if source == "operator" else AGREED_US
         return ClockFix(self.monotonic_us(), self.now_us(), error_us, source)
+
+
+def _better(held: ClockFix | None, told: ClockFix) -> ClockFix:
+    # an answer is never early, only late: the one that puts our boot latest took the shortest way
+    if held is None or told.monotonic_us - held.monotonic_us > _BEST_OF_US:
+        return told
+    later = told.wall_us - told.monotonic_us >= held.wall_us - held.monotonic_us
+    return told if later else held
 
 
 def is_disciplined() -> bool:

@@ -31,8 +31,11 @@ class Served:
         return next(s.count for s in samples if s.point == point and s.count is not None)
 
 
-def check_served(engine: Engine, point: str = "energy_import") -> int:
-    """Every stored register is what its meter held when it was read; how many were checked."""
+def check_served(engine: Engine, point: str = "energy_import", *, error_us: int = 0) -> int:
+    """Every stored register is what its meter held when it was read; how many were checked.
+
+    `error_us` is by how much the time of a reading may be off.
+    """
     served, checked = Served(), 0
     with engine.connect() as connection:
         names = {
@@ -42,8 +45,8 @@ def check_served(engine: Engine, point: str = "energy_import") -> int:
         for row in connection.execute(select(chunks).where(chunks.c.channel_id.in_(names))):
             for read in chunk.decode(row.data):
                 device = names[row.channel_id]
-                low = served.count(device, point, read.read_at_us - LATE_US)
-                high = served.count(device, point, read.read_at_us)
+                low = served.count(device, point, read.read_at_us - LATE_US - error_us)
+                high = served.count(device, point, read.read_at_us + error_us)
                 assert read.count is not None
                 assert low <= read.count <= high, f"{device} at {read.read_at_us}"
                 checked += 1

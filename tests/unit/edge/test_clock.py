@@ -61,3 +61,19 @@ def test_the_cloud_can_dispute_what_the_kernel_says(monkeypatch: pytest.MonkeyPa
 
 def test_the_kernel_can_be_asked() -> None:
     assert clock.is_disciplined() in (True, False)
+
+
+@pytest.mark.usefixtures("undisciplined")
+def test_the_answer_that_took_the_shortest_way_tells_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, at_us = SystemClock(), 0
+    monkeypatch.setattr(SystemClock, "monotonic_us", lambda _: at_us)
+    began_us = ours.now_us() - 10**15
+    for seconds, late_s in ((10, 4), (20, 1), (30, 9), (700, 2)):
+        at_us = seconds * 1_000_000
+        ours.compare(began_us + at_us - late_s * 1_000_000)
+        fix = ours.fix()
+        assert fix is not None
+        wanted_s = {10: 4, 20: 1, 30: 1, 700: 2}[seconds]
+        assert fix.wall_us - fix.monotonic_us == began_us - wanted_s * 1_000_000
