@@ -150,13 +150,16 @@ class Demo:
 
     async def _start_cloud(self, progress: Progress, task: TaskID) -> None:
         access = self.folder / "access.json"
-        if not access.exists():
-            made = await self._import()
-            access.touch(mode=0o600)
-            access.write_text(json.dumps({"url": self.url, "users": made}, indent=2) + "\n")
+        if access.exists():
+            told = {**json.loads(access.read_text()), "url": self.url}
         else:
-            held = json.loads(access.read_text())
-            access.write_text(json.dumps({**held, "url": self.url}, indent=2) + "\n")
+            told = {"url": self.url, "users": await self._import()}
+        part = access.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(told, indent=2) + "\n")
+        # whole or not at all: these passwords are told once
+        part.replace(access)
         progress.update(task, completed=0.4)
         await self._spawn("cloud", "hutong-cloud", "serve")
         deadline = time.monotonic() + READY_S

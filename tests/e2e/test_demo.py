@@ -43,6 +43,15 @@ class _Demo:
         content: dict[str, Any] = json.loads((self.folder / "access.json").read_text())
         return content
 
+    def logins(self) -> dict[str, Any] | None:
+        """Return what it has written of its logins, None as long as that is not whole."""
+        try:
+            held = self.access()
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        # another demo's may still be there
+        return held if held["url"] == self.url else None
+
     def interrupt(self) -> None:
         """Press Ctrl-C: every process ends, at once and cleanly."""
         family = _descendants(self.process.pid)
@@ -82,17 +91,16 @@ def test_demo(tmp_path: Path) -> None:
 
 def test_demo_forgets_only_what_a_demo_kept(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    access = folder / "access.json"
     with _running(folder) as demo:
-        wait_for(lambda: access.exists() and access.stat().st_size, UP_S, "the logins", alive=demo)
-        held = demo.access()
+        held = wait_for(demo.logins, UP_S, "the logins", alive=demo)
+        assert held is not None
         demo.interrupt()  # while it still comes up
     left_behind = folder / "left-behind"
     left_behind.touch()
     with _running(folder, "--reset") as demo:
         wait_for(lambda: not left_behind.exists(), UP_S, "the forgetting", alive=demo)
-        wait_for(lambda: access.exists() and access.stat().st_size, UP_S, "the logins", alive=demo)
-        again = demo.access()
+        again = wait_for(demo.logins, UP_S, "the logins", alive=demo)
+        assert again is not None
         assert {user["role"] for user in again["users"]} == {user["role"] for user in held["users"]}
         assert not {user["password"] for user in again["users"]} & {
             user["password"] for user in held["users"]
