@@ -134,6 +134,7 @@ class Journal:
             for sealed_at_us, records in groups:
                 self._chain.store(lane, records, sealed_at_us)
             self._set_marks(marks)
+            reach("journal.group")
 
         records = [record for _, group in groups for record in group]
         self._write(change, lane=lane, records=records)
@@ -225,6 +226,7 @@ class Journal:
                 self._db.execute("DELETE FROM envelopes WHERE lane = ? AND seq = ?", (lane, seq))
                 self._db.execute("DELETE FROM batches WHERE id = ?", (row,))
                 self._db.execute("DELETE FROM thinned WHERE batch = ?", (row,))
+            reach("journal.release")
 
         with suppress(JournalFullError):
             self._write(change)
@@ -245,6 +247,7 @@ class Journal:
                 " END FROM envelopes e WHERE e.batch = batches.id AND e.lane = ?",
                 (through, now_us, lane),
             )
+            reach("journal.rewind")
 
         self._write(change)
 
@@ -262,6 +265,7 @@ class Journal:
                 reason = f"batches {gone[0]}-{gone[1]} were acknowledged, and the cloud lost them"
                 told = loss(lane, "", count=None, span_us=(None, None), reason=reason, at=at)
                 self._chain.store(LANE_EVENTS, [told], at[0])
+            reach("journal.new_epoch")
 
         self._write(change)
 

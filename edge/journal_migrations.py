@@ -6,6 +6,7 @@ from typing import Final
 
 from edge.journal_errors import JournalError
 from edge.journal_schema import SCHEMA_VERSION, THINNED, decode_tail, encode_tail, note_format
+from protocols.failpoint import reach
 
 REFUSED_MARK: Final = "refused:"
 
@@ -22,7 +23,9 @@ def migrate(db: sqlite3.Connection, to: int = SCHEMA_VERSION) -> None:
             after = version + (1 if to > version else -1)
             _STEPS[version, after](db)
             db.execute(f"PRAGMA user_version = {after}")
+        reach("journal.migration")
         db.execute("COMMIT")
+        reach("journal.migrated")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")

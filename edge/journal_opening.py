@@ -1,7 +1,7 @@
 """Opening a journal file: check it, salvage what is damaged, migrate what is old."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from edge.journal_migrations import migrate, version_of
 from edge.journal_salvage import finish, salvage
 from edge.journal_schema import SCHEMA_VERSION, connect, found
 from edge.journal_space import reserve_of
+from protocols.failpoint import reach
 
 _FAULTS_TOLD: Final = 3
 
@@ -45,6 +46,7 @@ def open_file(path: Path, gateway: str, clock: Clock) -> tuple[sqlite3.Connectio
         if not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
             db.execute("BEGIN IMMEDIATE")
             found(db, gateway)
+            reach("journal.founded")
             db.execute("COMMIT")
         if version_of(db) != SCHEMA_VERSION:
             migrate(db)
@@ -65,7 +67,9 @@ def _faults_with_room(path: Path, gateway: str) -> tuple[list[str], str | None]:
         reserve = reserve_of(path)
         if not reserve.exists():
             raise
-        reserve.unlink()
+        # a read-only disk refuses this too, and its own error says more
+        with suppress(OSError):
+            reserve.unlink()
         return _faults(path, gateway)
 
 

@@ -19,6 +19,7 @@ from protocols.delivery.batch import Payload
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS, LANES
 from protocols.delivery.records import Event, Reading, Record
 from protocols.errors import WireError
+from protocols.failpoint import reach
 
 STEP_MARK: Final = "step"
 ROOMY: Final = "roomy"
@@ -122,6 +123,7 @@ class Retention:
             self._db.execute(
                 "INSERT OR REPLACE INTO marks VALUES (?, ?)", (f"{REFUSED_MARK}{lane}", note)
             )
+            reach("journal.refused")
         message = f"lane {lane}: no room for {len(records)} records; {count} refused so far"
         raise JournalFullError(message)
 
@@ -144,6 +146,7 @@ class Retention:
                 ids = id_ranges(name for _, _, name in rows)[:1000]
                 self._take_step("grace", self._space.free_pages())
                 self._tell("grace_dropped", {"lane": lane, "ids": ids, "batches": len(rows)})
+                reach("journal.grace")
             return True
         return False
 
@@ -164,6 +167,7 @@ class Retention:
             order = self._chain.order(LANE_READINGS)
             for row in thick:
                 self._delete(row)
+            reach("journal.thinning")
             fresh = self._chain.insert_replacing(thinned.kept, now_us)
             self._note_thinned(fresh, resolution_s)
             self._note_thinned([row.id for row in run if row.batch_id in odd], resolution_s)
@@ -179,6 +183,7 @@ class Retention:
             )
             self._take_step("thinning", self._space.free_pages())
             self._chain.store(LANE_EVENTS, events, now_us)
+            reach("journal.thinned")
         return True
 
     def _run(self, resolution_s: int) -> list[_Row]:
@@ -243,6 +248,7 @@ class Retention:
             with self._transaction():
                 self._db.execute("DELETE FROM marks WHERE key = ?", (f"{REFUSED_MARK}{lane}",))
                 self._chain.store(LANE_EVENTS, [told], now_us)
+                reach("journal.losses")
 
     def _take_step(self, step: str, free: int) -> None:
         # within the caller's transaction

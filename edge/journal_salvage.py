@@ -26,6 +26,7 @@ from protocols.delivery.envelope import (
 )
 from protocols.delivery.records import Event, EventValue, instant
 from protocols.errors import WireError
+from protocols.failpoint import reach
 
 _AT_ONCE: Final = 200
 _INSTALL_ID: Final = re.compile(r"^[0-9a-f]{32}$")
@@ -106,13 +107,16 @@ class _Proof:
 
 
 def finish(path: Path) -> None:
-    """Finish what was cut off between setting the damaged file aside and its replacement."""
-    ready = path.with_name(f"{path.name}.salvaged")
-    if ready.exists():
-        if path.exists():
-            ready.unlink()
-        else:
-            ready.rename(path)
+    """Finish an exchange that was cut off: what is ready has all that the damaged file had."""
+    ready = beside(path, ".salvaged")
+    if not ready.exists():
+        return
+    stamp = f"{instant(int(ready.stat().st_mtime) * 1_000_000):%Y%m%dT%H%M%SZ}"
+    aside = beside(path, f".damaged-{stamp}")
+    # its log may be there already
+    for log in path.parent.glob(f"{path.name}.damaged-*-wal"):
+        aside = log.with_name(log.name.removesuffix("-wal"))
+    _exchange(path, ready, aside)
 
 
 def salvage(path: Path, gateway: str, faults: Sequence[str], clock: Clock) -> Path:
@@ -140,20 +144,31 @@ def salvage(path: Path, gateway: str, faults: Sequence[str], clock: Clock) -> Pa
             if source is not None:
                 _take_marks(source, db)
                 _take_batches(source, db, chain, gateway, result)
+                reach("journal.salvage_batches")
                 _take_tail(source, db, result)
         at = (now_us, clock.monotonic_us())
         db.execute("BEGIN IMMEDIATE")
         chain.store(LANE_EVENTS, _events(result, aside.name, faults, at), now_us)
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    ready = path.with_name(f"{path.name}.salvaged")
+    reach("journal.salvage")
+    ready = beside(path, ".salvaged")
     building.rename(ready)
+    reach("journal.salvage_ready")
+    _exchange(path, ready, aside)
+    return aside
+
+
+def _exchange(path: Path, ready: Path, aside: Path) -> None:
+    # the log first: beside another file SQLite would take it for that file's own
     with suppress(FileNotFoundError):
         beside(path, "-wal").rename(beside(aside, "-wal"))
+    reach("journal.salvage_log")
     beside(path, "-shm").unlink(missing_ok=True)
-    path.rename(aside)
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+    reach("journal.salvage_aside")
     ready.rename(path)
-    return aside
 
 
 def _is_sealed(item: _Sealed, decoded: batch.Payload) -> bool:

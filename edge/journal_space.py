@@ -5,6 +5,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from protocols.failpoint import reach
+
 _LEAST_RESERVE: Final = 128 * 1024
 _MOST_RESERVE: Final = 8 * 1024 * 1024
 _MOST_CHECKPOINT_PAGES: Final = 4000
@@ -52,7 +54,7 @@ class Space:
         """Return how many pages can be written: free ones and those the disk has room for."""
         (used,) = self._db.execute("PRAGMA page_count").fetchone()
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-        missing = 0 if self._reserve.exists() else self.reserve_bytes
+        missing = 0 if self._is_held() else self.reserve_bytes
         growth = max(0, self._disk_bytes() - missing - self.reserve_bytes // 4) // self.page_bytes
         return int(min(self.pages - used, growth) + free)
 
@@ -62,12 +64,13 @@ class Space:
 
     def hold_reserve(self) -> bool:
         """Take the reserve from the disk if it is not held; False where there is no room."""
-        if self._reserve.exists():
+        if self._is_held():
             return True
         if self._disk_bytes() < self.reserve_bytes * 5 // 4:
             return False
         try:
             with self._reserve.open("wb") as file:
+                reach("journal.reserve")
                 try:
                     os.posix_fallocate(file.fileno(), 0, self.reserve_bytes)
                 except OSError:
@@ -86,6 +89,13 @@ class Space:
         except OSError:
             return False
         return True
+
+    def _is_held(self) -> bool:
+        # a kill may have left it empty
+        try:
+            return self._reserve.stat().st_size >= self.reserve_bytes
+        except FileNotFoundError:
+            return False
 
     def _disk_bytes(self) -> int:
         found = os.statvfs(self._folder)

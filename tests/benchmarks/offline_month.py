@@ -1,6 +1,8 @@
 """Thirty days offline, 500 points a minute: how large the journal becomes, and the memory."""
 
+import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,13 +15,14 @@ from tests.benchmarks.readings import MINUTE_US, Moving
 POINTS = 500
 DAY = 1440
 GROUP = 30
+MOST = 256 << 20
 
 
 def main(days: int) -> None:
     """Seal a batch for every minute and print a line a day, then how long a start takes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "month.journal"
-        limits = Limits(256 << 20)
+        limits = Limits(MOST)
         journal = Journal(path, "gw-bench", limits=limits)
         estate = Moving(POINTS // 2)
         began = time.perf_counter()
@@ -41,10 +44,33 @@ def main(days: int) -> None:
             )
             sys.stdout.flush()
         journal.close()
-        began = time.perf_counter()
-        Journal(path, "gw-bench", limits=limits).close()
-        sys.stdout.write(f"start: {time.perf_counter() - began:.2f} s\n")
+        for what in ("cold", "warm"):
+            if what == "cold":
+                _forget(path)
+            # a process of its own: the peak of this one is that of thirty days
+            module = [sys.executable, "-m", "tests.benchmarks.offline_month", "start", str(path)]
+            done = subprocess.run(module, check=True, capture_output=True, text=True)
+            sys.stdout.write(f"{what} {done.stdout}")
+
+
+def start(path: Path) -> None:
+    """Open a journal with every check that a start makes; print the time and the peak memory."""
+    began = time.perf_counter()
+    Journal(path, "gw-bench", limits=Limits(MOST)).close()
+    took_s = time.perf_counter() - began
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    sys.stdout.write(f"start: {took_s:.2f} s, peak RSS {rss} MiB\n")
+
+
+def _forget(path: Path) -> None:
+    # what was just written is in memory; after a power cut it is on the disk alone
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
+    if sys.argv[1:2] == ["start"]:
+        start(Path(sys.argv[2]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)

@@ -8,11 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -44,11 +44,44 @@ class Installation:
     timeout_ms: int = 1000
     silent_period_s: int | None = None
     faults: tuple[str, ...] = ()
+    commit_s: float = 0.5
+    max_mib: int | None = None
+
+
+class Process(Protocol):
+    """A started program, of `subprocess.Popen` what a chain uses."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code; TimeoutExpired if it runs on."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal if it runs."""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+
+
+# command, whole environment, where the output is added
+Launch = Callable[[Sequence[str], dict[str, str], Path], Process]
+
+
+def launch_program(command: Sequence[str], environment: dict[str, str], log: Path) -> Process:
+    """Start a program as a process of its own; its output is added to `log`."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
 
 
 @dataclass
 class _Running:
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
 
@@ -58,6 +91,7 @@ class Chain:
 
     folder: Path
     installation: Installation = field(default_factory=Installation)
+    launch: Launch = launch_program
 
     def __post_init__(self) -> None:
         """Write the files of this installation; nothing runs yet."""
@@ -94,10 +128,12 @@ class Chain:
         )
         self.users = {user["role"]: user for user in json.loads(line)["users"]}
 
-    def backfill(self, since_on: datetime, *, kill_at: float | None = None) -> None:
+    def backfill(
+        self, since_on: datetime, *, kill_at: float | None = None, period_s: int = 900
+    ) -> None:
         """Read the past into the journal; `kill_at` (0 to 1) kills the program there."""
         options = ["--config", str(self.gateway_file), "--site", str(SITE_FILE)]
-        since = ["--since", f"{since_on:%Y-%m-%d}"]
+        since = ["--since", f"{since_on:%Y-%m-%d}", "--period-s", str(period_s)]
         self._spawn("backfill", "hutong-edge", "backfill", *options, *since)
         running = self._running["backfill"]
         if kill_at is not None:
@@ -223,14 +259,8 @@ class Chain:
     def _spawn(self, part: Part, name: str, *arguments: str) -> None:
         if (old := self._running.pop(part, None)) is not None:
             assert old.process.poll() is not None, f"{part} runs already"
-        with self._log(part).open("ab") as log:
-            process = subprocess.Popen(
-                [program(name), *arguments],
-                env=self._environment() | self.extra.get(part, {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        environment = self._environment() | self.extra.get(part, {})
+        process = self.launch([program(name), *arguments], environment, self._log(part))
         self._running[part] = _Running(process, self._log(part))
 
     def _call(self, name: str, *arguments: str) -> str:
@@ -247,7 +277,12 @@ class Chain:
 
     def _write_gateway_file(self) -> None:
         content = yaml.safe_load((CONFIGS / "gateways" / "qingsong.yaml").read_text("utf-8"))
-        content["poll"] = {"period_s": self.installation.period_s, "commit_s": 0.5}
+        content["poll"] = {
+            "period_s": self.installation.period_s,
+            "commit_s": self.installation.commit_s,
+        }
+        if self.installation.max_mib is not None:
+            content["journal"] = {"max_mib": self.installation.max_mib}
         for bus in content["buses"]:
             serial = bus["kind"] == "modbus-rtu"
             bus["port"] = str(self.folder / "rtu-1") if serial else self._tcp_port

@@ -15,26 +15,15 @@ from edge.journal import Journal, JournalError, JournalFullError, Limits
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
 from protocols.delivery.records import Event
+from tests.faults.small_disks import MIB, fill_up, tmpfs
 from tests.fixtures.delivery import MINUTE_US, START_US, reading
-
-MIB = 1 << 20
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a tmpfs of 8 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-    if done.returncode != 0:
-        pytest.skip(f"no small disk can be mounted: {done.stderr.strip()}")
-    try:
+    with tmpfs(tmp_path / "disk", 8) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True, timeout=20)
 
 
 def append_minutes(journal: Journal, first: int, count: int) -> int:
@@ -72,17 +61,6 @@ def accounted(journal: Journal) -> int:
                 elif record.kind == "loss":
                     total += int(record.body["count"] or 0)
     return total
-
-
-def fill_up(path: Path) -> None:
-    """Take all the room there is."""
-    with path.open("wb", buffering=0) as file:
-        size = MIB
-        while size:
-            try:
-                file.write(bytes(size))
-            except OSError:
-                size //= 2
 
 
 def test_a_journal_as_large_as_its_disk(small_disk: Path) -> None:
