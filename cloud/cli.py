@@ -23,7 +23,7 @@ from cloud.config import Settings
 from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
 from cloud.errors import CloudError
-from cloud.ingest.worker import ingest_worker, rest_of_garbage
+from cloud.ingest.worker import ingest_worker, rest_of_garbage, run_until_terminated
 from cloud.proofs.commands import prove, verify
 from cloud.quarantine_command import quarantine_app
 from cloud.sites.gateway_commands import gateway_app
@@ -92,7 +92,7 @@ def ingest() -> None:
     logs.configure(settings.log_format)
     engine = _migrated(settings)
     rest_of_garbage()
-    asyncio.run(ingest_worker(engine, settings, lambda: None).run())
+    asyncio.run(run_until_terminated(ingest_worker(engine, settings, lambda: None)))
 
 
 @app.command()

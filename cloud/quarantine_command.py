@@ -53,21 +53,33 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
     ]
     if as_json:
         fields = _fields(item) | {"readings": readings, "problem": inside.problem}
+        fields |= {"clock_quality": inside.clock_quality, "replaces": inside.replaces}
         typer.echo(json.dumps(fields | {"events": len(inside.events), "hex": inside.body.hex()}))
         return
     typer.echo(_line(item))
-    typer.echo(inside.problem or f"{len(readings)} readings, {len(inside.events)} events")
+    held = f"{len(readings)} readings, {len(inside.events)} events, clock {inside.clock_quality}"
+    typer.echo(inside.problem or held)
     for told in readings[:_SHOWN]:
         typer.echo("  ".join(str(part) for part in told.values()))
     typer.echo(f"{len(inside.body)} bytes: {inside.body[:32].hex(' ')} ...")
 
 
 @quarantine_app.command("replay")
-def replay(number: Number, by: By = "operator") -> None:
+def replay(
+    number: Number,
+    by: By = "operator",
+    *,
+    may_die: Annotated[
+        bool, typer.Option("--may-die", help="also what ended the worker that read it")
+    ] = False,
+) -> None:
     """Store what this version can read of it and did not store before."""
+    now_us = time.time_ns() // 1000
     with open_engine(Settings().database).begin() as connection:
-        stored = quarantine.replay(connection, number, by=by, now_us=time.time_ns() // 1000)
-    typer.echo(f"{stored} readings stored")
+        again = quarantine.replay(connection, number, by=by, now_us=now_us, may_die=may_die)
+    typer.echo(f"{again.stored} readings stored")
+    if again.waiting:
+        typer.echo(f"{again.waiting} readings wait for the time")
 
 
 @quarantine_app.command("discard")

@@ -3,6 +3,7 @@
 from cloud.alerts import tables as alerts
 from cloud.billing import tables as billing
 from cloud.database import metadata
+from cloud.ingest import attempt_tables as attempts
 from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
@@ -13,6 +14,7 @@ from cloud.telemetry import tables as telemetry
 
 __all__ = [
     "alerts",
+    "attempts",
     "billing",
     "clocks",
     "ingest",

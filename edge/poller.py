@@ -20,6 +20,7 @@ from edge.report import Reporter
 from edge.schedule import SILENT_AFTER, Schedule
 from protocols.delivery.records import (
     MAX_COUNT,
+    UNDATED,
     Event,
     EventValue,
     Quality,
@@ -45,9 +46,7 @@ _QUALITIES: dict[str, int] = {
     "out_of_range": int(Quality.OUT_OF_RANGE),
     "stale": int(Quality.STALE),
 }
-_GOOD = _QUALITIES["good"]
 _OUT_OF_RANGE = _QUALITIES["out_of_range"]
-_TIME_UNCERTAIN = int(Quality.TIME_UNCERTAIN)
 
 
 @dataclass
@@ -72,14 +71,14 @@ class PolledDevice:
 def to_reading(device: str, sample: Sample, *, certain: bool = True) -> Reading:
     """Return a driver's sample as it travels; raw words only where the point is billed.
 
-    A count that no 64-bit column holds is noise of the meter: no value, out of range. A good
-    sample of a clock that is not `certain` has an uncertain time.
+    A count that no 64-bit column holds is noise of the meter: no value, out of range. What was
+    read by a clock that is not `certain` is undated.
     """
     count, quality = sample.count, _QUALITIES[sample.quality]
     if count is not None and not -MAX_COUNT <= count <= MAX_COUNT:
         count, quality = None, _OUT_OF_RANGE
-    if quality == _GOOD and not certain:
-        quality = _TIME_UNCERTAIN
+    if not certain:
+        quality = UNDATED[quality]
     return Reading(
         device,
         sample.point,

@@ -23,14 +23,15 @@ from cloud.metering.tables import installs, meter_points
 from cloud.sites.tables import channels
 from cloud.telemetry import repository as telemetry
 from cloud.telemetry.chunk import Row
-from protocols.delivery.records import Quality, words_to_hex
+from protocols.delivery.records import DATED, Quality, words_to_hex
 
 
 @dataclass(frozen=True)
 class ReadEvidence:
     """One register read: its words as the meter served them, and the sealed batch they came in.
 
-    A read that a fitter wrote down at an installation or removal has no words and no batch.
+    A read that a fitter wrote down at an installation or removal has no words and no batch. One
+    whose time was uncertain when it was sealed was dated since by a clock event of its boot.
     """
 
     read_at_us: int
@@ -42,6 +43,8 @@ class ReadEvidence:
     seq: int
     batch_id_hex: str
     envelope_hash_hex: str
+    clock_quality: str = ""
+    time_uncertain: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ def _read(connection: Connection, stored: Mapping[str, object]) -> ReadEvidence:
         return ReadEvidence(read_at_us, count, "", "", 0, "", 0, "", "")
     name = bytes.fromhex(batch)
     row = Row(read_at_us, count, Quality.GOOD, name)
-    raw = telemetry.raw_reading(connection, int(channel), row)
+    sealed = telemetry.sealed_reading(connection, int(channel), row)
     place = connection.execute(
         select(envelopes).where(envelopes.c.batch_id == name).order_by(envelopes.c.received_us)
     ).first()
@@ -197,13 +200,15 @@ def _read(connection: Connection, stored: Mapping[str, object]) -> ReadEvidence:
     return ReadEvidence(
         read_at_us,
         count,
-        words_to_hex(raw.words),
+        words_to_hex(sealed.reading.words),
         gateway or "",
         place.lane if place else 0,
         place.epoch.hex() if place else "",
         place.seq if place else 0,
         batch,
         place.hash.hex() if place else "",
+        sealed.clock_quality,
+        sealed.reading.quality in DATED,
     )
 
 

@@ -3,9 +3,11 @@
 from typing import Final
 
 from protocols.delivery import batch
-from protocols.delivery.records import MAX_COUNT, Quality, Reading
+from protocols.delivery.records import DATED, MAX_COUNT, Quality, Reading
 
-_YEAR_2000_US: Final = 946_684_800_000_000
+YEAR_2000_US: Final = 946_684_800_000_000
+# 285 years: a sum of two with an instant still fits 64 bits
+MAX_MONOTONIC_US: Final = 1 << 53
 _MAX_EXPONENT: Final = 18
 _NAME: Final = 64
 _UOM: Final = 16
@@ -18,6 +20,11 @@ def good_rows(columns: batch.Columns) -> list[Reading]:
     if not _is_channel(columns):
         return []
     return [row for row in rows if _fits(row)]
+
+
+def lost_reason(count: int) -> str:
+    """Return why readings of a batch that can be read are in quarantine."""
+    return f"{count} readings out of range or of another gateway's device"
 
 
 def _is_channel(columns: batch.Columns) -> bool:
@@ -34,6 +41,8 @@ def _is_channel(columns: batch.Columns) -> bool:
 def _fits(row: Reading) -> bool:
     return (
         (row.count is None or abs(row.count) <= MAX_COUNT)
-        and _YEAR_2000_US <= row.read_at_us <= MAX_COUNT
+        # a clock without a battery begins in 1970; its readings wait and are dated
+        and (YEAR_2000_US <= row.read_at_us <= MAX_COUNT or row.quality in DATED)
+        and abs(row.monotonic_us) <= MAX_MONOTONIC_US
         and row.quality in _QUALITIES
     )

@@ -3,16 +3,16 @@
 import hashlib
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, select, update
 
 from cloud.errors import NotFoundError, RefusedError
-from cloud.ingest import repository
-from cloud.ingest.limits import good_rows
+from cloud.ingest import repository, service
 from cloud.ingest.quarantine_tables import quarantine_decisions as decisions
-from cloud.ingest.tables import outbox, quarantine
+from cloud.ingest.service import DEADLY, Again
+from cloud.ingest.tables import batches, outbox, quarantine, replaced_batches
 from cloud.sites.tables import gateways
-from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope
+from protocols.delivery.batch import ClockQuality
 from protocols.delivery.records import Event, Reading
 from protocols.errors import WireError
 
@@ -39,12 +39,22 @@ class Item:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the bytes say now: their records, or why they are no batch."""
+    """What the bytes say now: their records, or why they are no batch (`problem`)."""
 
     body: bytes
-    readings: tuple[Reading, ...]
-    events: tuple[Event, ...]
-    problem: str
+    readings: tuple[Reading, ...] = ()
+    events: tuple[Event, ...] = ()
+    clock_quality: ClockQuality = "none"
+    replaces: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    gateway: str
+    lane: int
+    batch_id: bytes
+    payload: bytes
 
 
 def items(
@@ -76,47 +86,64 @@ def item(connection: Connection, number: int, project_id: str | None = None) -> 
 
 
 def contents(connection: Connection, number: int) -> Contents:
-    """Return what the bytes of one thing say to this version; NotFoundError."""
-    body = connection.scalar(select(quarantine.c.body).where(quarantine.c.id == number))
-    if body is None:
+    """Return what the bytes of one thing say to this version; NotFoundError.
+
+    What ended the worker that read it is not read.
+    """
+    query = select(quarantine.c.body, quarantine.c.reason).where(quarantine.c.id == number)
+    row = connection.execute(query).one_or_none()
+    if row is None:
         message = f"quarantine has no number {number}"
         raise NotFoundError(message)
+    body = bytes(row.body)
+    if row.reason == DEADLY:
+        return Contents(body, problem=DEADLY)
     try:
-        payload = batch.decode(_payload(bytes(body)))
+        payload = batch.decode(_payload(body))
         records = batch.records(payload)
     except WireError as error:
-        return Contents(bytes(body), (), (), str(error))
-    readings = tuple(record for record in records if isinstance(record, Reading))
-    events = tuple(record for record in records if isinstance(record, Event))
-    return Contents(bytes(body), readings, events, "")
+        return Contents(body, problem=str(error))
+    return Contents(
+        body,
+        tuple(record for record in records if isinstance(record, Reading)),
+        tuple(record for record in records if isinstance(record, Event)),
+        batch.clock_quality(payload),
+        len(payload.replaces),
+    )
 
 
-def replay(connection: Connection, number: int, *, by: str, now_us: int) -> int:
-    """Store what can be stored now and was not before; return how many readings.
+def replay(
+    connection: Connection, number: int, *, by: str, now_us: int, may_die: bool = False
+) -> Again:
+    """Store what can be stored now and was not before, as if it came now; return what that was.
 
-    RefusedError if it was decided, still is no batch, or another batch holds its id.
+    RefusedError if it was decided, still is no batch, has nothing more that can be stored, or its
+    id is another's. What ended the worker that read it is only read if this process `may_die`.
     """
+    repository.enrolled(connection, [item(connection, number).gateway_id])
     found = item(connection, number)
     _check_open(found)
-    inside = contents(connection, number)
-    if inside.problem:
-        message = f"number {number} is still no batch: {inside.problem}"
+    if found.reason == DEADLY and not may_die:
+        message = f"number {number}: {DEADLY}; replay it by a command of its own: --may-die"
         raise RefusedError(message)
-    payload = _payload(inside.body)
-    digest = hashlib.sha256(payload).digest()
-    held = repository.payload_hashes(connection, [found.batch_id]).get(found.batch_id)
-    if held is not None and held != digest:
-        message = f"another batch is stored under the id of number {number}: compare, then discard"
+    body = connection.scalar(select(quarantine.c.body).where(quarantine.c.id == number))
+    sealed = _Sealed(found.gateway_id, found.lane, found.batch_id, _payload(bytes(body or b"")))
+    digest = hashlib.sha256(sealed.payload).digest()
+    before = _held(connection, sealed, digest, number)
+    try:
+        again = service.store_again(connection, sealed, now_us, is_new=not before)
+    except WireError as error:
+        message = f"number {number} is still no batch: {error}"
+        raise RefusedError(message) from error
+    if again is None:
+        message = f"number {number} has nothing that can be stored now: {found.reason}"
         raise RefusedError(message)
-    if held is None:
-        _store_batch(connection, found, payload, digest, len(inside.readings), now_us)
-    fresh = _fresh(connection, found, payload)
-    telemetry.store(connection, [(found.gateway_id, found.batch_id, fresh)])
-    if held is not None and fresh:
-        row = {"gateway_id": found.gateway_id, "batch_id": found.batch_id}
-        connection.execute(outbox.insert(), [row])
-    _decide(connection, number, REPLAYED, by, now_us, f"{len(fresh)} readings stored")
-    return len(fresh)
+    if before is None:
+        _add_batch(connection, sealed, digest, records=again.records, now_us=now_us)
+    else:
+        _renew_batch(connection, sealed, again, was_read=before > 0)
+    _decide(connection, number, REPLAYED, by, now_us, _told(again))
+    return again
 
 
 def discard(connection: Connection, number: int, *, by: str, note: str, now_us: int) -> None:
@@ -125,32 +152,60 @@ def discard(connection: Connection, number: int, *, by: str, note: str, now_us: 
     _decide(connection, number, DISCARDED, by, now_us, note)
 
 
-def _fresh(connection: Connection, found: Item, payload: bytes) -> list[Reading]:
-    series = batch.decode(payload).series
-    rows = [row for columns in series for row in good_rows(columns)]
-    owners = repository.owners(connection, {row.device for row in rows})
-    mine = [row for row in rows if owners.get(row.device, found.gateway_id) == found.gateway_id]
-    stored = telemetry.stored_of(connection, found.gateway_id, found.batch_id, mine)
-    return [row for row in mine if (row.device, row.point, row.read_at_us) not in stored]
-
-
-def _store_batch(
-    connection: Connection, found: Item, payload: bytes, digest: bytes, records: int, now_us: int
-) -> None:
-    repository.add_batches(
-        connection,
-        [
-            {
-                "batch_id": found.batch_id,
-                "gateway_id": found.gateway_id,
-                "lane": found.lane,
-                "payload_hash": digest,
-                "payload": payload,
-                "records": records,
-                "received_us": now_us,
-            }
-        ],
+def _held(connection: Connection, sealed: _Sealed, digest: bytes, number: int) -> int | None:
+    # how many records of it were read when it came; None if it is not held
+    query = select(batches.c.payload_hash, batches.c.records).where(
+        batches.c.batch_id == sealed.batch_id
     )
+    held = connection.execute(query).one_or_none()
+    if held is not None:
+        if bytes(held.payload_hash) != digest:
+            message = f"another batch is stored under the id of number {number}"
+            raise RefusedError(f"{message}: compare, then discard")
+        return int(held.records)
+    other = connection.scalar(
+        select(replaced_batches.c.batch_id).where(
+            replaced_batches.c.gateway_id == sealed.gateway,
+            replaced_batches.c.replaced_id == sealed.batch_id,
+        )
+    )
+    if other is not None:
+        message = f"what was kept of number {number} came in batch {bytes(other).hex()}"
+        raise RefusedError(f"{message}: discard it")
+    return None
+
+
+def _add_batch(
+    connection: Connection, sealed: _Sealed, digest: bytes, *, records: int, now_us: int
+) -> None:
+    row = {
+        "batch_id": sealed.batch_id,
+        "gateway_id": sealed.gateway,
+        "lane": sealed.lane,
+        "payload_hash": digest,
+        "payload": sealed.payload,
+        "records": records,
+        "received_us": now_us,
+    }
+    repository.add_batches(connection, [row])
+
+
+def _renew_batch(connection: Connection, sealed: _Sealed, again: Again, *, was_read: bool) -> None:
+    # the events of one that was never read are news to alerts; so are readings of any
+    if not was_read:
+        connection.execute(
+            update(batches)
+            .where(batches.c.batch_id == sealed.batch_id)
+            .values(payload=sealed.payload, records=again.records)
+        )
+    if again.stored or not was_read:
+        row = {"gateway_id": sealed.gateway, "batch_id": sealed.batch_id}
+        connection.execute(outbox.insert(), [row])
+
+
+def _told(again: Again) -> str:
+    told = f"{again.stored} readings stored"
+    return f"{told}, {again.waiting} wait for the time" if again.waiting else told
 
 
 def _payload(body: bytes) -> bytes:

@@ -177,16 +177,21 @@ def store_replacements(connection: Connection, replaced: Sequence[Replacement]) 
         connection.execute(replaced_batches.insert(), [vars(item) for item in replaced])
 
 
+def stored_for(connection: Connection, batch_id: bytes) -> set[bytes]:
+    """Return the replaced ids of which a batch holds what is stored."""
+    query = select(replaced_batches.c.replaced_id).where(
+        replaced_batches.c.batch_id == batch_id, replaced_batches.c.stored
+    )
+    return set(connection.scalars(query))
+
+
 def stored_series(
     connection: Connection, batch_id: bytes, payload: batch.Payload
 ) -> list[batch.Columns]:
     """Return a batch's stored series; of what it replaces, only what was not held."""
     if not payload.replaces:
         return payload.series
-    query = select(replaced_batches.c.replaced_id).where(
-        replaced_batches.c.batch_id == batch_id, replaced_batches.c.stored
-    )
-    stored = set(connection.scalars(query))
+    stored = stored_for(connection, batch_id)
     kept = [
         columns for item in payload.replaces if item.batch_id in stored for columns in item.series
     ]

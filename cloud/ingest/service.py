@@ -2,13 +2,18 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Final, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from cloud.ingest import clocks, repository
-from cloud.ingest.limits import good_rows
+from cloud.ingest.clocks import Part
+from cloud.ingest.limits import good_rows, lost_reason
 from cloud.ingest.repository import LaneKey, Refused, Replacement
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, envelope, messages, receiver, topics
@@ -16,6 +21,10 @@ from protocols.delivery.envelope import Envelope
 from protocols.delivery.receiver import Fate, Known, LaneState
 from protocols.delivery.records import Event, Reading
 from protocols.errors import WireError
+from protocols.failpoint import reach
+
+# why a batch is in quarantine that was begun again and again and never finished
+DEADLY: Final = "reading it ended the worker again and again"
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,45 @@ class Outcome:
     readings: int = 0
 
 
+class Sealed(Protocol):
+    """A batch as its gateway sealed it, whatever it comes in."""
+
+    @property
+    def gateway(self) -> str:
+        """Whose it is."""
+
+    @property
+    def lane(self) -> int:
+        """Its lane."""
+
+    @property
+    def batch_id(self) -> bytes:
+        """Its id."""
+
+    @property
+    def payload(self) -> bytes:
+        """Its bytes."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """What came of a batch that was read again: its records, what is stored, what waits."""
+
+    records: int
+    stored: int
+    waiting: int
+
+
 @dataclass
 class _Arrived:
-    envelope: Envelope
+    envelope: Sealed
     count: int
-    good: list[Reading]
+    parts: list[Part]
     events: Sequence[Event] = ()
+
+    @property
+    def good(self) -> list[Reading]:
+        return list(chain.from_iterable(part.rows for part in self.parts))
 
 
 @dataclass
@@ -55,13 +97,31 @@ class _Group:
     fences: dict[LaneKey, str] = field(default_factory=dict)
     replaced: set[tuple[str, bytes]] = field(default_factory=set)
     replacements: list[Replacement] = field(default_factory=list)
+    # hashes of envelopes whose payload must not be read
+    deadly: set[bytes] = field(default_factory=set)
+    # what the one batch that is read again stands for already
+    mine: set[bytes] = field(default_factory=set)
 
 
-def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> Outcome:
-    """Store a group of messages within the caller's transaction; answer after its commit."""
+class _DeadlyError(WireError):
+    pass
+
+
+def process(
+    connection: Connection,
+    group: Sequence[Incoming],
+    now_us: int,
+    *,
+    deadly: AbstractSet[Incoming] = frozenset(),
+) -> Outcome:
+    """Store a group of messages within the caller's transaction; answer after its commit.
+
+    What is `deadly` is poison, and is not read to find that out.
+    """
     outcome = Outcome()
     hellos: list[tuple[str, messages.Hello]] = []
     arrived: list[Envelope] = []
+    unread: set[bytes] = set()
     for message in group:
         try:
             source = topics.parse_up(message.topic)
@@ -76,6 +136,8 @@ def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> O
             outcome.counts["dropped_foreign"] += 1
             continue
         arrived.append(packed)
+        if message in deadly:
+            unread.add(packed.hash)
     known = repository.enrolled(
         connection, [item.gateway for item in arrived] + [gateway for gateway, _ in hellos]
     )
@@ -83,8 +145,29 @@ def process(connection: Connection, group: Sequence[Incoming], now_us: int) -> O
     outcome.counts["dropped_unknown_gateway"] += len(strangers)
     arrived = [item for item in arrived if item.gateway in known]
     hellos = [(gateway, hello) for gateway, hello in hellos if gateway in known]
-    _store(connection, arrived, hellos, outcome, now_us)
+    _store(connection, arrived, hellos, outcome, now_us=now_us, unread=unread)
     return outcome
+
+
+def store_again(connection: Connection, item: Sealed, now_us: int, *, is_new: bool) -> Again | None:
+    """Store what of a batch can be stored now and was not before, as if it came now.
+
+    None, and nothing is written, where one that is not new has only what still can't be stored.
+    WireError if it still cannot be read.
+    """
+    payload = batch.decode(item.payload)
+    rows = {id(columns): good_rows(columns) for columns in batch.all_series(payload)}
+    group = _Group({}, {}, {}, mine=repository.stored_for(connection, item.batch_id))
+    read = _open(connection, group, item, payload, rows)
+    group.readings.append(read)
+    _screen(connection, group, Outcome())
+    read.parts = [replace(part, rows=telemetry.not_stored(connection, part)) for part in read.parts]
+    fresh = len(read.good)
+    if group.refused and not fresh and not is_new:
+        return None
+    repository.store_replacements(connection, group.replacements)
+    stored = _settle(connection, group, now_us)
+    return Again(read.count + len(payload.events), stored, fresh - stored)
 
 
 def _store(
@@ -92,7 +175,9 @@ def _store(
     arrived: Sequence[Envelope],
     hellos: Sequence[tuple[str, messages.Hello]],
     outcome: Outcome,
+    *,
     now_us: int,
+    unread: set[bytes],
 ) -> None:
     keys = {_key(item) for item in arrived}
     keys |= {
@@ -105,6 +190,7 @@ def _store(
         replaced=repository.replaced_among(
             connection, [(item.gateway, item.batch_id) for item in arrived]
         ),
+        deadly=unread,
     )
     for item in arrived:
         _take(connection, group, item, outcome)
@@ -115,19 +201,7 @@ def _store(
     repository.store_envelopes(connection, group.placed, now_us)
     repository.store_batches(connection, group.new, now_us)
     repository.store_replacements(connection, group.replacements)
-    repository.store_refused(connection, group.refused, now_us)
-    telemetry.store(
-        connection,
-        clocks.settle(
-            connection,
-            [(item.envelope.gateway, item.envelope.batch_id, item.good) for item in group.readings],
-            [
-                (item.envelope.gateway, item.envelope.batch_id, item.events)
-                for item in group.readings
-                if item.events
-            ],
-        ),
-    )
+    _settle(connection, group, now_us)
     settled = Counter(item.gateway for item in group.placed)
     seen = {item.gateway: settled[item.gateway] for item in arrived}
     repository.note_seen(connection, seen, now_us)
@@ -163,6 +237,9 @@ def _take(connection: Connection, group: _Group, item: Envelope, outcome: Outcom
         return
     group.payloads[item.batch_id] = digest
     try:
+        if item.hash in group.deadly:
+            raise _DeadlyError(DEADLY)
+        reach(f"ingest.decode.{item.batch_id.hex()}")
         payload = batch.decode(item.payload)
         # nonsense in any part makes all of it poison
         rows = {id(columns): good_rows(columns) for columns in batch.all_series(payload)}
@@ -171,34 +248,59 @@ def _take(connection: Connection, group: _Group, item: Envelope, outcome: Outcom
         outcome.answers.append(
             (item.gateway, messages.Nack(item.lane, item.epoch, item.seq, "poison"))
         )
+        if isinstance(error, _DeadlyError):
+            # nobody else shall read it either: its bytes are in quarantine alone
+            item = msgspec.structs.replace(item, payload=b"")
         group.new.append((item, digest, 0))
         return
-    series = [*payload.series, *_replace(connection, group, item, payload)]
-    good = [row for columns in series for row in rows[id(columns)]]
-    count = sum(len(columns.read_at_deltas) for columns in series)
-    group.new.append((item, digest, count + len(payload.events)))
-    group.readings.append(_Arrived(item, count, good, payload.events))
+    read = _open(connection, group, item, payload, rows)
+    group.new.append((item, digest, read.count + len(payload.events)))
+    group.readings.append(read)
+
+
+def _open(
+    connection: Connection,
+    group: _Group,
+    item: Sealed,
+    payload: batch.Payload,
+    rows: Mapping[int, list[Reading]],
+) -> _Arrived:
+    groups = [(item.batch_id, payload.series), *_replace(connection, group, item, payload)]
+    parts = [
+        Part(
+            item.gateway,
+            item.batch_id,
+            origin,
+            [row for columns in series for row in rows[id(columns)]],
+        )
+        for origin, series in groups
+    ]
+    count = sum(len(columns.read_at_deltas) for _, series in groups for columns in series)
+    return _Arrived(item, count, parts, payload.events)
 
 
 def _replace(
-    connection: Connection, group: _Group, item: Envelope, payload: batch.Payload
-) -> list[batch.Columns]:
+    connection: Connection, group: _Group, item: Sealed, payload: batch.Payload
+) -> list[tuple[bytes, list[batch.Columns]]]:
     # only what stands for a batch that never came is stored; each is known from now on
     if not payload.replaces:
         return []
     gateway, ids = item.gateway, [part.batch_id for part in payload.replaces]
     held = repository.held_among(connection, ids) | group.payloads.keys()
     group.replaced |= repository.replaced_among(connection, [(gateway, name) for name in ids])
-    series: list[batch.Columns] = []
+    groups: list[tuple[bytes, list[batch.Columns]]] = []
     for part in payload.replaces:
+        if part.batch_id in group.mine:
+            groups.append((part.batch_id, part.series))
+            continue
         if (gateway, part.batch_id) in group.replaced:
             continue
         stored = part.batch_id not in held
         if stored:
-            series += part.series
+            groups.append((part.batch_id, part.series))
         group.replaced.add((gateway, part.batch_id))
         group.replacements.append(Replacement(gateway, part.batch_id, item.batch_id, stored))
-    return series
+    return groups
 
 
 def _screen(connection: Connection, group: _Group, outcome: Outcome) -> None:
@@ -214,11 +316,28 @@ def _screen(connection: Connection, group: _Group, outcome: Outcome) -> None:
             if owners.get(device, item.gateway) != item.gateway
         }
         if foreign:
-            arrived.good = [row for row in arrived.good if row.device not in foreign]
+            arrived.parts = [
+                replace(part, rows=[row for row in part.rows if row.device not in foreign])
+                for part in arrived.parts
+            ]
         if (lost := arrived.count - len(arrived.good)) > 0:
-            reason = f"{lost} readings out of range or of another gateway's device"
+            reason = lost_reason(lost)
             group.refused.append(_refused(item, reason, item.payload))
         outcome.readings += len(arrived.good)
+
+
+def _settle(connection: Connection, group: _Group, now_us: int) -> int:
+    # how many of the group's own readings have a time and are stored
+    parts = [part for arrived in group.readings for part in arrived.parts]
+    told = [
+        (item.envelope.gateway, item.envelope.batch_id, item.events)
+        for item in group.readings
+        if item.events
+    ]
+    settled, refused = clocks.settle(connection, parts, told, owners=repository.owners)
+    repository.store_refused(connection, [*group.refused, *refused], now_us)
+    telemetry.store(connection, settled)
+    return sum(len(rows) for _, _, rows in settled[: len(parts)])
 
 
 def _greet(
@@ -259,7 +378,7 @@ def _answer(group: _Group, key: LaneKey, generation: int, now_us: int) -> messag
     )
 
 
-def _refused(item: Envelope, reason: str, body: bytes) -> Refused:
+def _refused(item: Sealed, reason: str, body: bytes) -> Refused:
     return Refused(item.gateway, item.lane, item.batch_id, reason, body)
 
 

@@ -1,18 +1,20 @@
 """One ingest worker: MQTT to a committed transaction, then the acknowledgement."""
 
 import asyncio
+import contextlib
 import gc
-import time
+import signal
 from collections.abc import Callable
 
 import aiomqtt
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from cloud.config import Settings
-from cloud.ingest.service import Incoming, Outcome, process
+from cloud.ingest.careful import Committer
+from cloud.ingest.service import Incoming, Outcome
 from protocols.delivery import messages, topics
 from protocols.failpoint import reach
 from protocols.io.mqtt import Broker, publish_all
@@ -35,24 +37,36 @@ class IngestWorker:
         self, engine: Engine, broker: Broker, *, committed: Callable[[], None], shared: bool = False
     ) -> None:
         """`shared` workers divide what arrives among them; the embedded broker can't do that."""
-        self._engine = engine
+        self._committer = Committer(engine)
         self._broker = broker
         self._filter = topics.SHARED_UP_FILTER if shared else topics.UP_FILTER
         self._committed = committed
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep a session with the broker, for ever."""
+        """Keep a session with the broker, for ever; only who cancels this ends it cleanly."""
+        try:
+            await self._sessions()
+        except asyncio.CancelledError:
+            await asyncio.to_thread(self._committer.end)
+            raise
+
+    async def _sessions(self) -> None:
         while True:
             try:
+                await asyncio.to_thread(self._committer.begin)
                 async with self._broker.client(queue=QUEUE) as client:
                     await client.subscribe(self._filter, qos=1)
                     self.ready.set()
                     await self._session(client)
-            except* (aiomqtt.MqttError, DBAPIError) as group:
+            except* (aiomqtt.MqttError, OperationalError, InterfaceError) as group:
                 # nothing was acknowledged that is not stored: the gateways send again
-                self.ready.clear()
                 log.warning("session_lost", reason=str(group.exceptions[0]))
+            except* Exception as group:
+                # whatever one message did to the worker: found by its count, while others go on
+                log.error("session_failed", exc_info=group.exceptions[0])
+                self._committer.beware()
+            self.ready.clear()
             await asyncio.sleep(RETRY_S)
 
     async def _session(self, client: aiomqtt.Client) -> None:
@@ -77,9 +91,8 @@ class IngestWorker:
             self._committed()
 
     def _commit(self, group: list[Incoming]) -> Outcome:
-        with _COMMIT.time(), self._engine.begin() as connection:
-            outcome = process(connection, group, time.time_ns() // 1000)
-            reach("ingest.before_commit")
+        with _COMMIT.time():
+            outcome = self._committer.commit(group)
         for fate, count in outcome.counts.items():
             _FATES.labels(fate).inc(count)
         _READINGS.inc(outcome.readings)
@@ -93,6 +106,14 @@ def rest_of_garbage() -> None:
     """
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
+
+
+async def run_until_terminated(worker: IngestWorker) -> None:
+    """Run a worker until SIGTERM or an interrupt, and end cleanly then."""
+    task = asyncio.ensure_future(worker.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def ingest_worker(

@@ -21,13 +21,16 @@ def prove(
     migrate(engine)
     with engine.connect() as connection:
         reader = connection.execution_options(readonly=True)
-        raw = proving.prove(reader, proving.find(reader, reading))
+        wanted = proving.find(reader, reading)
+        raw = proving.prove(reader, wanted)
+        clock = proving.clock_quality(reader, wanted)
     try:
         out.write_bytes(raw)
     except OSError as error:
         message = f"--out: {out}: {error.strerror}"
         raise CloudError(message) from error
     typer.echo(f"wrote {out}")
+    typer.echo(f"clock_quality: {clock}")
 
 
 def verify(

@@ -101,7 +101,9 @@ def find(connection: Connection, text: str) -> Wanted:
     channels = repository.channels_of(connection, device, point)
     for channel in channels:
         for row in telemetry.rows_between(connection, channel, from_us, to_us):
-            return Wanted(row.batch_id, device, point, row.read_at_us)
+            # as it was sealed: an undated reading has another time there
+            sealed = telemetry.raw_reading(connection, channel, row)
+            return Wanted(row.batch_id, device, point, sealed.read_at_us)
     near = [
         instant(row.read_at_us).isoformat()
         for channel in channels
@@ -114,6 +116,15 @@ def find(connection: Connection, text: str) -> Wanted:
     around = f"; the nearest are {', '.join(near)}" if near else ""
     message = f"{device}/{point} has no reading at {asked['at']}{around}"
     raise NotFoundError(message)
+
+
+def clock_quality(connection: Connection, wanted: Wanted) -> batch.ClockQuality:
+    """Return whether the clock of what is to be proven could be believed; NotFoundError."""
+    payload = repository.payload(connection, wanted.batch_id)
+    if payload is None:
+        message = f"batch {wanted.batch_id.hex()} is not held"
+        raise NotFoundError(message)
+    return batch.clock_quality(batch.decode(payload))
 
 
 def _span(text: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from cloud.database import insert_new
 from cloud.ingest.tables import batches, envelopes, lanes
@@ -237,6 +237,8 @@ def unchecked(
             envelopes.c.epoch == epoch,
             envelopes.c.seq == seq,
             checked_batches.c.batch_id.is_(None),
+            # what ended the worker that read it is in quarantine alone
+            func.length(batches.c.payload) > 0,
         )
     )
     row = connection.execute(query).one_or_none()

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from sqlalchemy import select
 
 from cloud import auth
+from cloud.ingest.clock_repository import waiting_readings
 from cloud.paging import Cursor, Limit, Page, page
 from cloud.requests import Database, Reading, Staff
 from cloud.sites.schemas import ChannelOut, Credentials, DeviceOut, GatewayOut, Token
@@ -26,6 +27,7 @@ def list_gateways(
     person: Staff, connection: Reading, after: Cursor = "", limit: Limit = 100
 ) -> Page[GatewayOut]:
     """List the gateways of your project."""
+    waiting = waiting_readings(connection)
     query = (
         select(gateways)
         .where(gateways.c.project_id == person.project_id, gateways.c.id > after)
@@ -39,6 +41,7 @@ def list_gateways(
             firmware=row.firmware,
             last_seen_at=None if row.last_seen_us is None else instant(row.last_seen_us),
             backlog=row.backlog,
+            waiting_for_the_time=waiting.get(row.id, 0),
         )
         for row in connection.execute(query)
     ]

@@ -20,13 +20,14 @@ class Token(BaseModel):
 
 
 class GatewayOut(BaseModel):
-    """A gateway and when it was last heard."""
+    """A gateway and when it was last heard; readings without a time wait, and are not lost."""
 
     id: str
     name: str
     firmware: str | None
     last_seen_at: datetime | None
     backlog: int
+    waiting_for_the_time: int
 
 
 class DeviceOut(BaseModel):

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from cloud.auth import Person
 from cloud.errors import NotFoundError, RefusedError
+from cloud.ingest.clock_repository import waiting_readings
 from cloud.requests import Reading, require
 from cloud.sites.tables import channels, devices
 from cloud.telemetry import repository
@@ -53,7 +54,12 @@ def list_readings(
         else _hours(connection, channel_id, start_us, end_us, row.exponent)
     )
     return ReadingsOut(
-        channel=channel_id, device=row.device_id, point=row.point, uom=row.uom, readings=found
+        channel=channel_id,
+        device=row.device_id,
+        point=row.point,
+        uom=row.uom,
+        waiting_for_the_time=waiting_readings(connection).get(row.gateway_id, 0),
+        readings=found,
     )
 
 
@@ -65,6 +71,7 @@ def _raw(
             read_at=instant(item.read_at_us),
             value=decimal_text(item.count, exponent),
             quality=item.quality,
+            quality_name=Quality(item.quality).name.lower(),
         )
         for item in repository.rows_between(connection, channel_id, start_us, end_us)
     ]
@@ -73,11 +80,15 @@ def _raw(
 def _hours(
     connection: Reading, channel_id: int, start_us: int, end_us: int, exponent: int
 ) -> list[ReadingOut]:
-    return [
-        ReadingOut(
-            read_at=instant(item.hour * HOUR_US),
-            value=decimal_text(item.first, exponent),
-            quality=Quality.GOOD if item.first is not None else Quality.MISSING,
+    found = []
+    for item in repository.hours_between(connection, channel_id, start_us, end_us):
+        quality = Quality.GOOD if item.first is not None else Quality.MISSING
+        found.append(
+            ReadingOut(
+                read_at=instant(item.hour * HOUR_US),
+                value=decimal_text(item.first, exponent),
+                quality=quality,
+                quality_name=quality.name.lower(),
+            )
         )
-        for item in repository.hours_between(connection, channel_id, start_us, end_us)
-    ]
+    return found

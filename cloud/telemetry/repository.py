@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 from cloud.database import insert_new, upsert
 from cloud.errors import NotFoundError
 from cloud.ingest import clock_repository as clocks
-from cloud.ingest.dating import boot_of, dated, is_undated
+from cloud.ingest.clocks import Part
+from cloud.ingest.dating import boot_of, times_of
 from cloud.ingest.tables import batches
 from cloud.sites.tables import channels
 from cloud.telemetry import chunk
@@ -55,6 +56,14 @@ class HourStats:
     last: int | None
     min: int | None
     max: int | None
+
+
+@dataclass(frozen=True)
+class SealedReading:
+    """A reading as it was sealed, and the clock quality of its batch."""
+
+    reading: Reading
+    clock_quality: wire.ClockQuality
 
 
 def channel_ids(connection: Connection, wanted: Iterable[Series]) -> dict[Series, int]:
@@ -107,24 +116,30 @@ def store(connection: Connection, arrived: Sequence[tuple[str, bytes, Sequence[R
     _merge_chunks(connection, by_hour)
 
 
-def stored_of(
-    connection: Connection, gateway: str, batch_id: bytes, readings: Sequence[Reading]
-) -> set[tuple[str, str, int]]:
-    """Return (device, point, read_at) of those of a batch's readings that the history holds."""
-    if not readings:
-        return set()
-    first = min(row.read_at_us for row in readings)
-    last = max(row.read_at_us for row in readings)
-    query = select(channels.c.id, channels.c.device_id, channels.c.point).where(
-        channels.c.gateway_id == gateway,
-        channels.c.device_id.in_({row.device for row in readings}),
+def not_stored(connection: Connection, part: Part) -> list[Reading]:
+    """Return those readings of a part of a batch that the history does not hold."""
+    fixes = clocks.fixes_of(connection, [part.boot]).get(part.boot, [])
+    times = [times_of(row, fixes) for row in part.rows]
+    known = [at_us for of_row in times for at_us in of_row]
+    if not known:
+        return list(part.rows)
+    query = select(channels).where(
+        channels.c.gateway_id == part.gateway,
+        channels.c.device_id.in_({row.device for row in part.rows}),
     )
-    return {
-        (channel.device_id, channel.point, row.read_at_us)
+    held = {
+        (channel.device_id, channel.point, channel.uom, channel.exponent, row.read_at_us, row.count)
         for channel in connection.execute(query).all()
-        for row in rows_between(connection, channel.id, first, last + 1)
-        if row.batch_id == batch_id
+        for row in rows_between(connection, channel.id, min(known), max(known) + 1)
     }
+    return [
+        row
+        for row, of_row in zip(part.rows, times, strict=True)
+        if not any(
+            (row.device, row.point, row.uom, row.exponent, at_us, row.count) in held
+            for at_us in of_row
+        )
+    ]
 
 
 def latest_of(connection: Connection, device_ids: Sequence[str]) -> list[Latest]:
@@ -197,18 +212,30 @@ def nearest_after(connection: Connection, channel: int, at_us: int) -> Row | Non
 
 def raw_reading(connection: Connection, channel: int, row: Row) -> Reading:
     """Return a stored row as its gateway sealed it, raw register words included."""
+    return sealed_reading(connection, channel, row).reading
+
+
+def sealed_reading(connection: Connection, channel: int, row: Row) -> SealedReading:
+    """Return a stored row as its gateway sealed it, with what is known of its batch's clock."""
     series = connection.execute(select(channels).where(channels.c.id == channel)).one()
     payload = connection.scalar(select(batches.c.payload).where(batches.c.batch_id == row.batch_id))
     if payload is None:
         message = f"batch {row.batch_id.hex()} is no longer held"
         raise NotFoundError(message)
-    fixes = clocks.fixes_of(connection, {boot_of(row.batch_id)}).get(boot_of(row.batch_id), [])
-    for columns in wire.all_series(wire.decode(payload)):
-        if (columns.device, columns.point) == (series.device_id, series.point):
+    decoded = wire.decode(payload)
+    groups = [(row.batch_id, decoded.series)]
+    groups += [(item.batch_id, item.series) for item in decoded.replaces]
+    boots = [(series.gateway_id, boot_of(origin)) for origin, _ in groups]
+    fixes = clocks.fixes_of(connection, boots)
+    for boot, (_, held) in zip(boots, groups, strict=True):
+        for columns in held:
+            if (columns.device, columns.point) != (series.device_id, series.point):
+                continue
             for reading in wire.readings(columns):
-                sealed = dated(reading, fixes) if fixes and is_undated(reading) else reading
-                if sealed.read_at_us == row.read_at_us and sealed.count == row.count:
-                    return reading
+                if reading.count == row.count and row.read_at_us in times_of(
+                    reading, fixes.get(boot, ())
+                ):
+                    return SealedReading(reading, wire.clock_quality(decoded))
     message = f"batch {row.batch_id.hex()} holds no reading of {series.device_id} then"
     raise NotFoundError(message)
 

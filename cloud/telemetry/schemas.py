@@ -11,13 +11,15 @@ class ReadingOut(BaseModel):
     read_at: datetime
     value: str | None
     quality: int
+    quality_name: str
 
 
 class ReadingsOut(BaseModel):
-    """Readings of a channel in [from, to)."""
+    """Readings of a channel in [from, to); of its gateway so many more wait for the time."""
 
     channel: int
     device: str
     point: str
     uom: str
+    waiting_for_the_time: int
     readings: list[ReadingOut]

@@ -41,6 +41,16 @@ class OpenBill:
     parts: tuple[PartEvidence, ...]
     pool_parts: tuple[PartEvidence, ...]
 
+    @property
+    def time_uncertain(self) -> bool:
+        """Say whether it stands on a read whose time was uncertain and was found since."""
+        return any(
+            read.time_uncertain
+            for part in (*self.parts, *self.pool_parts)
+            for register in (part.start, part.end)
+            for read in register.reads
+        )
+
 
 @dataclass(frozen=True)
 class TariffFace:

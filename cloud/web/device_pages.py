@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from cloud.alerts.tables import alert_rules
 from cloud.auth import STAFF
+from cloud.ingest.clock_repository import waiting_readings
 from cloud.requests import Reading
 from cloud.telemetry.repository import latest_of
 from cloud.web import charts
@@ -107,6 +108,7 @@ def show_device(
             None,
         ),
         readings=latest_of(connection, [device_id]),
+        waiting=waiting_readings(connection).get(device.gateway_id, 0),
         late_us=late_after_us(device.period_s),
         meter=meter,
         sees=sees,

@@ -1,5 +1,6 @@
 """A resident's own home: what is due, the bills, and the days' usage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -7,8 +8,9 @@ from decimal import Decimal
 from fastapi import HTTPException, Response
 from sqlalchemy import Connection, select
 
+from cloud.ingest.clock_repository import waiting_readings
 from cloud.metering.tables import meter_points
-from cloud.sites.tables import buildings, premises
+from cloud.sites.tables import buildings, devices, premises
 from cloud.web import charts
 from cloud.web.bill_queries import BillFilter, BillRow, bills_of, periods_of
 from cloud.web.formats import shown_uom
@@ -53,16 +55,15 @@ def show_home(visit: Visit, connection: Connection) -> Response:
         ).rows
         for period in periods
     }
+    meters = meters_at(connection, premise_id=premise.id)
     return page(
         visit,
         "home.html",
         premise=premise,
         by_period=by_period,
         newest=periods[0] if periods else None,
-        meters=[
-            _usage(visit, connection, meter)
-            for meter in meters_at(connection, premise_id=premise.id)
-        ],
+        meters=[_usage(visit, connection, meter) for meter in meters],
+        waiting=_waiting(connection, meters),
     )
 
 
@@ -98,6 +99,15 @@ def _usage(visit: Visit, connection: Connection, meter: Meter) -> MeterUsage:
         charts.bars(usage, shown_uom(meter.uom), step="day"),
         _total_before(visit, connection, meter, month),
     )
+
+
+def _waiting(connection: Connection, meters: Sequence[Meter]) -> int:
+    # readings of the gateways of these meters that have no believable time yet
+    query = select(devices.c.gateway_id).where(
+        devices.c.id.in_([meter.device_id for meter in meters])
+    )
+    mine = set(connection.scalars(query))
+    return sum(count for name, count in waiting_readings(connection).items() if name in mine)
 
 
 def _total_before(

@@ -66,8 +66,15 @@ QUALITIES: Final = (
     N_("Suspect"),
     N_("Out of range"),
     N_("Stale"),
-    N_("Clock uncertain"),
+    N_("Time uncertain"),
 )
+
+CLOCK_QUALITIES: Final = {
+    "certain": N_("Certain"),
+    "uncertain": N_("Time uncertain"),
+    "mixed": N_("Time of some uncertain"),
+    "none": N_("No readings"),
+}
 
 POOL_KINDS: Final = {
     "public": N_("Public area use"),

@@ -42,6 +42,7 @@ class GatewayNow(msgspec.Struct, frozen=True):
     seen: int | None
     newest: int | None
     backlog: int
+    waiting: int
 
 
 class LoadNow(msgspec.Struct, frozen=True):
@@ -219,7 +220,8 @@ class Broadcaster:
 
 
 def _gateway(row: GatewayRow) -> GatewayNow:
-    return GatewayNow(row.state, _ms(row.last_seen_us), _ms(row.newest_us), row.backlog)
+    seen, newest = _ms(row.last_seen_us), _ms(row.newest_us)
+    return GatewayNow(row.state, seen, newest, row.backlog, row.waiting)
 
 
 def _ms(at_us: int | None) -> int | None:

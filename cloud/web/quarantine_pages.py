@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from cloud.errors import RefusedError
 from cloud.ingest import quarantine
+from cloud.ingest.service import DEADLY
 from cloud.requests import Reading, Writing
 from cloud.web.paging import MOST, Pager, offset_of
 from cloud.web.permissions import QUARANTINE
@@ -52,6 +53,9 @@ def show_item(visit: Judge, connection: Reading, number: int, refused: str = "")
         total=len(inside.readings),
         events=len(inside.events),
         problem=inside.problem,
+        deadly=inside.problem == DEADLY,
+        clock_quality=inside.clock_quality,
+        replaces=inside.replaces,
         head=inside.body[:64].hex(" "),
         refused=refused[:300],
     )

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, and_, func, select
 
 from cloud.alerts.tables import alerts
+from cloud.ingest.clock_repository import waiting_readings
 from cloud.metering.tables import installs, meter_points
 from cloud.sites.tables import buildings, channels, devices, gateways, premises
 from cloud.telemetry.tables import latest
@@ -29,7 +30,7 @@ class Building:
 
 @dataclass(frozen=True)
 class GatewayRow:
-    """A gateway and how well it keeps up."""
+    """A gateway and how well it keeps up; `waiting` readings have no believable time yet."""
 
     id: str
     name: str
@@ -38,6 +39,7 @@ class GatewayRow:
     newest_us: int | None
     backlog: int
     firmware: str | None
+    waiting: int
 
     def lag_us(self, now_us: int) -> int:
         """Return how far its readings are behind the present."""
@@ -88,6 +90,7 @@ def buildings_of(connection: Connection, project_id: str) -> list[Building]:
 def gateways_of(connection: Connection, project_id: str, *, now_us: int) -> list[GatewayRow]:
     """Return a project's gateways with their state."""
     newest = _newest_by(connection, project_id, by_gateway=True)
+    waiting = waiting_readings(connection)
     query = select(gateways).where(gateways.c.project_id == project_id).order_by(gateways.c.id)
     return [
         GatewayRow(
@@ -98,6 +101,7 @@ def gateways_of(connection: Connection, project_id: str, *, now_us: int) -> list
             newest.get(row.id),
             row.backlog,
             row.firmware,
+            waiting.get(row.id, 0),
         )
         for row in connection.execute(query)
     ]

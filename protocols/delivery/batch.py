@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import sub
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import zstandard
 
 from protocols.delivery.envelope import BATCH_ID_BYTES
-from protocols.delivery.records import Event, Reading, Record
+from protocols.delivery.records import DATED, Event, Reading, Record
 from protocols.errors import WireError
 
 # a batch that replaces others is of version 2: who knows only 1 must refuse it, not lose its rows
@@ -31,6 +31,10 @@ _Columns = tuple[
     str, str, str, int, list[int], list[int], list[int], list[int], list[int], int, bytes
 ]
 _SeriesKey = tuple[str, str, str, int, int]
+
+
+# of a batch: `none` has no readings
+ClockQuality = Literal["certain", "uncertain", "mixed", "none"]
 
 
 class BatchTooLargeError(WireError):
@@ -205,6 +209,23 @@ def readings(columns: Columns) -> list[Reading]:
 def all_series(payload: Payload) -> list[Columns]:
     """Return every series of a batch, those kept of the batches it replaces included."""
     return [*payload.series, *(columns for item in payload.replaces for columns in item.series)]
+
+
+def clock_quality(payload: Payload) -> ClockQuality:
+    """Return whether a batch's readings were read by a clock that could be believed.
+
+    Derived from the qualities of its readings, those kept of the batches it replaces included.
+    """
+    uncertain = {
+        quality in DATED
+        for columns in all_series(payload)
+        for quality in columns.qualities
+    }
+    if not uncertain:
+        return "none"
+    if len(uncertain) > 1:
+        return "mixed"
+    return "uncertain" if True in uncertain else "certain"
 
 
 def records(payload: Payload) -> list[Record]:

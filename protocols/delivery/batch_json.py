@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from protocols.delivery import batch
-from protocols.delivery.batch import Columns, Payload
+from protocols.delivery.batch import ClockQuality, Columns, Payload, Replaced
 from protocols.delivery.records import Event, decimal_text, instant
 from protocols.errors import WireError
 
@@ -24,11 +24,22 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
     columns: Columns
 
 
+class _Replaced(msgspec.Struct, frozen=True):
+    """What is kept of an earlier batch, whose id is `batch_id` in hexadecimal."""
+
+    batch_id: str
+    series: list[_Series]
+
+
 class _Batch(msgspec.Struct, frozen=True):
+    """`clock_quality` is for the reader, and not read back."""
+
     version: int
+    clock_quality: ClockQuality
     seed: bytes
     series: list[_Series]
     events: list[Event]
+    replaces: list[_Replaced] = []
 
 
 def to_json(payload: bytes) -> bytes:
@@ -36,9 +47,14 @@ def to_json(payload: bytes) -> bytes:
     decoded = batch.decode(payload)
     readable = _Batch(
         decoded.version,
+        batch.clock_quality(decoded),
         decoded.seed,
         [_series(columns) for columns in decoded.series],
         decoded.events,
+        [
+            _Replaced(item.batch_id.hex(), [_series(columns) for columns in item.series])
+            for item in decoded.replaces
+        ],
     )
     return msgspec.json.format(msgspec.json.encode(readable), indent=1)
 
@@ -47,11 +63,15 @@ def from_json(text: bytes) -> Payload:
     """Return what a batch in JSON holds; WireError if it is none."""
     try:
         readable = msgspec.json.decode(text, type=_Batch)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        replaces = [
+            Replaced(bytes.fromhex(item.batch_id), [each.columns for each in item.series])
+            for item in readable.replaces
+        ]
+    except (msgspec.DecodeError, ValueError) as error:
         message = f"{len(text)} bytes are no batch in JSON: {error}"
         raise WireError(message) from error
     series = [each.columns for each in readable.series]
-    return Payload(readable.version, readable.seed, series, readable.events)
+    return Payload(readable.version, readable.seed, series, readable.events, replaces)
 
 
 def _series(columns: Columns) -> _Series:

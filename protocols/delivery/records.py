@@ -1,5 +1,6 @@
 """What travels from a gateway to the cloud: readings and events."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
@@ -16,7 +17,11 @@ EventValue = str | int | None
 
 
 class Quality(IntEnum):
-    """How far a reading may be trusted; the number is what travels."""
+    """How far a reading may be trusted; the number is what travels.
+
+    What was read by a clock that could not be believed is undated: a good reading of that kind is
+    `TIME_UNCERTAIN`, and the others have numbers of their own, so that dating forgives nothing.
+    """
 
     GOOD = 0
     MISSING = 1
@@ -24,10 +29,25 @@ class Quality(IntEnum):
     OUT_OF_RANGE = 3
     STALE = 4
     TIME_UNCERTAIN = 5
+    MISSING_UNDATED = 9
+    SUSPECT_UNDATED = 10
+    OUT_OF_RANGE_UNDATED = 11
+    STALE_UNDATED = 12
 
 
 # what bills are made from: all else is kept and shown, and waits for a good read beside it
 USABLE: Final = frozenset({Quality.GOOD})
+
+
+# the quality that travels while the time is not believed, and back when it is known
+UNDATED: Final[Mapping[int, int]] = {
+    Quality.GOOD: Quality.TIME_UNCERTAIN,
+    Quality.MISSING: Quality.MISSING_UNDATED,
+    Quality.SUSPECT: Quality.SUSPECT_UNDATED,
+    Quality.OUT_OF_RANGE: Quality.OUT_OF_RANGE_UNDATED,
+    Quality.STALE: Quality.STALE_UNDATED,
+}
+DATED: Final[Mapping[int, int]] = {undated: dated for dated, undated in UNDATED.items()}
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -138,7 +138,8 @@ def test_the_commands_enrol_trust_prove_and_verify(
     deliver_all(sqlite_engine, journal)
     work(sqlite_engine)
     out = tmp_path / "proof.json"
-    assert run("prove", ONE, "--out", str(out)) == (0, f"wrote {out}\n")
+    told = f"wrote {out}\nclock_quality: certain\n"
+    assert run("prove", ONE, "--out", str(out)) == (0, told)
     code, told = run("verify", str(out), "--key", PUBLIC)
     assert code == 0
     assert told.startswith("proof holds: ")

@@ -74,6 +74,8 @@ function showGateway(line, gateway) {
   setTime(line.querySelector("time"), gateway.newest);
   setText(line.querySelector(".backlog b"), WHOLE.format(gateway.backlog));
   line.querySelector(".backlog").hidden = gateway.backlog === 0;
+  setText(line.querySelector(".waiting b"), WHOLE.format(gateway.waiting));
+  line.querySelector(".waiting").hidden = gateway.waiting === 0;
 }
 
 async function showAlerts(mark) {

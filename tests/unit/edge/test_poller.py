@@ -147,7 +147,7 @@ async def test_a_command_has_the_bus_before_any_poll() -> None:
     assert len(recorder.readings) == 1
 
 
-def test_a_clock_that_is_not_certain_makes_good_samples_uncertain() -> None:
+def test_what_is_read_by_a_clock_that_is_not_certain_is_undated() -> None:
     assert to_reading("e-1", SAMPLE, certain=False).quality == Quality.TIME_UNCERTAIN
     doubtful = replace(SAMPLE, quality="suspect")
-    assert to_reading("e-1", doubtful, certain=False).quality == Quality.SUSPECT
+    assert to_reading("e-1", doubtful, certain=False).quality == Quality.SUSPECT_UNDATED

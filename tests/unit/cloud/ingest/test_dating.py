@@ -3,10 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from cloud.ingest.dating import Fix, dated, fix_of, is_undated
+from cloud.ingest.dating import Fix, dated, fix_of, is_undated, times_of
 from protocols.delivery.records import Event, Quality, Reading
 
+NOW_US = 1_782_864_000_000_000
 ROW = Reading("e-1", "energy_import", "kWh", -2, 7, int(Quality.TIME_UNCERTAIN), 5, 1_000_000)
 
 
@@ -29,6 +31,13 @@ def test_the_nearest_fix_is_taken(monotonic_us: int, at: list[int]) -> None:
     assert abs(sorted(at)[used] - monotonic_us) == nearest
 
 
+@pytest.mark.parametrize("quality", ["MISSING", "SUSPECT", "OUT_OF_RANGE", "STALE"])
+def test_a_doubtful_reading_is_as_doubtful_when_it_is_dated(quality: str) -> None:
+    row = structs.replace(ROW, quality=int(Quality[f"{quality}_UNDATED"]))
+    assert is_undated(row)
+    assert dated(row, [Fix(0, NOW_US)]).quality == Quality[quality]
+
+
 def test_without_a_fix_there_is_no_time() -> None:
     with pytest.raises(ValueError, match="needs a fix"):
         dated(ROW, [])
@@ -37,13 +46,29 @@ def test_without_a_fix_there_is_no_time() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "known"),
     [
-        ("clock", {"wall_us": 9, "error_us": 1, "source": "cloud"}, True),
+        ("clock", {"wall_us": NOW_US, "error_us": 1, "source": "cloud"}, True),
+        ("clock", {"wall_us": NOW_US, "error_us": 1, "source": "\0" + "x" * 99}, True),
+        ("clock", {"wall_us": 9, "error_us": 1, "source": "cloud"}, False),
+        ("clock", {"wall_us": 1 << 62, "error_us": 1}, False),
+        ("clock", {"wall_us": NOW_US, "error_us": 1 << 63}, False),
         ("clock", {"source": "none"}, False),
         ("clock", {"wall_us": "9", "error_us": 1}, False),
-        ("sig", {"wall_us": 9, "error_us": 1}, False),
+        ("sig", {"wall_us": NOW_US, "error_us": 1}, False),
     ],
 )
 def test_only_a_clock_that_knows_is_a_fix(
     kind: str, body: dict[str, str | int | None], *, known: bool
 ) -> None:
-    assert (fix_of(Event("", kind, 1, 2, body)) is not None) == known
+    fix = fix_of(Event("", kind, 1, 2, body))
+    assert (fix is not None) == known
+    assert fix_of(Event("", kind, 1, 1 << 60, body)) is None
+    if fix is not None:
+        assert len(fix.source) <= 16
+        assert "\0" not in fix.source
+
+
+def test_it_may_be_stored_at_the_time_by_any_fix() -> None:
+    fixes = [Fix(0, NOW_US), Fix(9_000_000, NOW_US + 9_000_500)]
+    assert times_of(ROW, fixes) == {NOW_US + 1_000_000, NOW_US + 1_000_500}
+    assert times_of(ROW, []) == set()
+    assert times_of(dated(ROW, fixes), []) == {NOW_US + 1_000_000}

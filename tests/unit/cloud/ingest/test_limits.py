@@ -21,6 +21,9 @@ def good(row: Reading) -> bool:
         {"count": None},
         {"count": -MAX_COUNT},
         {"quality": 5},
+        {"quality": 5, "read_at_us": 0},
+        {"quality": 5, "read_at_us": -(1 << 62)},
+        {"monotonic_us": -(1 << 53)},
         {"device": "水" * 64},
     ],
     ids=str,
@@ -33,6 +36,8 @@ def test_what_the_tables_hold_is_good(changed: dict[str, object]) -> None:
     "changed",
     [
         {"device": ""},
+        {"monotonic_us": (1 << 53) + 1},
+        {"quality": 5, "monotonic_us": 1 << 60},
         {"device": "x" * 65},
         {"device": "a\0b"},
         {"point": ""},
@@ -52,6 +57,6 @@ def test_what_they_do_not_hold_is_not(changed: dict[str, object]) -> None:
 
 
 def test_one_bad_row_costs_only_itself() -> None:
-    rows = [reading(1), reading(2, quality=9), reading(3)]
+    rows = [reading(1), reading(2, quality=99), reading(3)]
     (columns,) = batch.decode(batch.encode(rows, bytes(32))).series
     assert good_rows(columns) == [rows[0], rows[2]]
