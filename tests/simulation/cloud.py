@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from cloud.ingest import service
 from cloud.ingest.service import Incoming
 from protocols.delivery import messages
-from tests.simulation.gateway import START_US
 from tests.simulation.memory_store import BlockedError, ConflictError
 from tests.simulation.network import Message
 
@@ -47,16 +46,16 @@ class Worker:
             self.busy = True
             world = self.cloud.world
             size = world.rng.choice((1, 2, 8, 32))
-            self._later(world.step_s(), lambda: self._process(size))
+            work_s = min(size, len(self.inbox)) * world.plan.batch_cost_s
+            self._later(world.step_s() + work_s, lambda: self._process(size))
 
     def _process(self, size: int) -> None:
         cloud, world = self.cloud, self.cloud.world
         group = self.inbox[:size]
-        now_us = START_US + int(world.loop.now_s * 1e6)
         transaction = None
         try:
             transaction = cloud.store.begin()
-            outcome = service.process(transaction, group, now_us)
+            outcome = service.process(transaction, group, world.true_us())
         except BlockedError:
             if transaction is not None:
                 transaction.rollback()

@@ -6,6 +6,7 @@ from tests.simulation.mutation import Mutant
 
 _RECEIVER: Final = "protocols.delivery.receiver"
 _SERVICE: Final = "cloud.ingest.service"
+_CLOCKS: Final = "cloud.ingest.clocks"
 _PASS: Final = "False"
 
 CLOUD_MUTANTS: Final = (
@@ -224,14 +225,14 @@ CLOUD_MUTANTS: Final = (
     Mutant(
         "outbox-forgotten",
         "cloud 6: the outbox in the same transaction",
-        "tests.simulation.memory_store:MemoryRepository.store_batches",
+        "tests.simulation.memory_repository:MemoryRepository.store_batches",
         "transaction.outbox.append(item.batch_id)",
         "pass",
     ),
     Mutant(
         "gateways-not-locked",
         "cloud 0: rows are locked before they are read",
-        "tests.simulation.memory_store:MemoryRepository.enrolled",
+        "tests.simulation.memory_repository:MemoryRepository.enrolled",
         "raise BlockedError",
         "pass",
     ),
@@ -241,5 +242,56 @@ CLOUD_MUTANTS: Final = (
         "tests.simulation.cloud:Worker._process",
         "self._transaction = transaction\n",
         "self._transaction = transaction\n    self._answer(outcome)\n",
+    ),
+    # what stands for others, and what waits for its date
+    Mutant(
+        "replaced-stored-again",
+        "cloud 1: only the groups whose originals are not held",
+        f"{_SERVICE}:_replace",
+        "stored = part.batch_id not in held",
+        "stored = True",
+    ),
+    Mutant(
+        "replaced-not-known",
+        "cloud 1: replaced ids count as known",
+        f"{_SERVICE}:_store",
+        "repository.store_replacements(connection, group.replacements)",
+        "pass",
+    ),
+    Mutant(
+        "dated-by-another-boot",
+        "cloud 7: readings are dated by their own boot",
+        f"{_CLOCKS}:settle",
+        "known.get(part.boot, ())",
+        "known.get(part.boot) or next(iter(repository.fixes_of(connection, [one[0] for one in"
+        " connection.tables.fixes]).values()), ())",
+    ),
+    Mutant(
+        "dated-by-arrival",
+        "cloud 7: what is kept of a batch is dated by that batch's boot",
+        f"{_SERVICE}:_open",
+        "        origin,\n",
+        "        item.batch_id,\n",
+    ),
+    Mutant(
+        "held-forgotten",
+        "cloud 7: readings without a time wait",
+        f"{_CLOCKS}:settle",
+        "repository.hold(connection, held)",
+        "pass",
+    ),
+    Mutant(
+        "never-released",
+        "cloud 7: readings that wait are dated when the time is known",
+        f"{_CLOCKS}:settle",
+        "if fixes else ([], [])",
+        "if False else ([], [])",
+    ),
+    Mutant(
+        "held-of-others",
+        "I10: another gateway's device, also among what waits",
+        f"{_CLOCKS}:_release",
+        "found.get(row.device, gateway) == gateway",
+        "True",
     ),
 )

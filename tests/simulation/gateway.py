@@ -1,48 +1,39 @@
 """A gateway: the real journal and the real uplink on a simulated disk, clock and network."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from random import Random
 from typing import TYPE_CHECKING
 
-from edge.clock import SystemClock
-from edge.journal import Journal
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.clock_watch import ClockWatch
+from edge.journal import Journal, JournalFullError, Limits
+from edge.signing import Signer
 from edge.uplink import Uplink
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS, LANES
-from protocols.delivery.records import Event, Reading, Record
+from protocols.delivery.records import Event, Quality, Reading, Record
 from protocols.errors import HutongError
-from tests.simulation.disk import Disk, Image
+from tests.simulation.disk import Disk, Image, no_room
 from tests.simulation.ledger import Violation
-from tests.simulation.loop import Killed, Task
+from tests.simulation.loop import Killed, Signal, Task
 from tests.simulation.network import Client
+from tests.simulation.node_clock import NodeClock
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-# 2026-07-01T00:00:00Z
-START_US = 1_782_864_000_000_000
 _SECOND_US = 1_000_000
+# room for the log and the reserve, and for what others keep on the same disk
+_SPARE_BYTES = 512 * 1024
 _OFFLINE_SEAL = 0.15
+_OFFLINE_SEAL_US = 60 * _SECOND_US
 _EVENT = 0.2
 _MISSING = 0.05
 _SUPERVISOR_S = 10.0
-
-
-class NodeClock(SystemClock):
-    """The shipped clock on wall time that may jump, and monotonic time that begins at each boot."""
-
-    def __init__(self, world: "World", jumped_us: int = 0) -> None:
-        super().__init__()
-        self._world = world
-        self.jumped_us = jumped_us
-        self.booted_s = world.loop.now_s
-
-    def now_us(self) -> int:
-        """Return wall time."""
-        return START_US + int(self._world.loop.now_s * _SECOND_US) + self.jumped_us
-
-    def monotonic_us(self) -> int:
-        """Return microseconds since the boot."""
-        return int((self._world.loop.now_s - self.booted_s) * _SECOND_US)
+_DIES = 0.3
+_GOOD, _UNCERTAIN = int(Quality.GOOD), int(Quality.TIME_UNCERTAIN)
 
 
 class GatewayNode:
@@ -55,13 +46,20 @@ class GatewayNode:
         self.world = world
         self.name = name
         self.gateway = gateway
-        self.disk = Disk(name)
-        self.clock = NodeClock(world)
+        self.disk = self._new_disk()
+        self.clock = NodeClock(world, world.wrong_by_us())
+        self.old = world.more.random() < world.plan.old_gateways
+        key = Random(f"key of {gateway} {world.seed}").randbytes(32)
+        self.key = Ed25519PrivateKey.from_private_bytes(key) if world.plan.signs else None
+        self.signer: Signer | None = None
         self.tasks: list[Task] = []
         self.sessions: list[Client] = []
         self.alive = False
         self.send_bomb = 0
+        self.boot_bomb = 0
         self.life = 0
+        self.restored = 0
+        self._sealed_us = 0
         self._pending: list[tuple[Record, int]] = []
 
     def client(self, identifier: str) -> Client:
@@ -77,10 +75,18 @@ class GatewayNode:
             return
         self.life += 1
         self.alive = True
+        self._sealed_us = -_OFFLINE_SEAL_US
         self.clock = NodeClock(self.world, self.clock.jumped_us)
         self.world.trace(self.name, "boots")
+        if self.boot_bomb and not self.world.broker.calm:
+            self.disk.bomb = self.boot_bomb
+        self.boot_bomb = 0
+        limits = None
+        if self.world.plan.limit_bytes is not None:
+            limits = Limits(self.world.plan.limit_bytes, self.world.plan.grace_s)
         try:
-            self.journal = Journal(self.disk.path, self.gateway)
+            self.journal = Journal(self.disk.path, self.gateway, limits=limits, clock=self.clock)
+            self.world.oracle.account.follow(self.journal)
             self.uplink = Uplink(self.journal, self, "simulated", self.clock)
         except Killed:
             self.die("killed at its start")
@@ -88,8 +94,14 @@ class GatewayNode:
         except (sqlite3.Error, HutongError) as error:
             self.die(f"cannot start: {error}")
             return
-        task = Task(self.world.loop, self.uplink.run(), self)
-        task.finished.waiters.append(lambda: self._ended(task))
+        self._start(self.uplink.run())
+        if self.key is not None:
+            self.signer = Signer(
+                self.journal, self.key, clock=self.clock, sealed=self.uplink.sealed
+            )
+            self._start(self.signer.run())
+        if self.world.plan.undated:
+            self._start(ClockWatch(self.clock, self).run())
         self._later(self.world.rng.uniform(0, self.world.plan.append_s), self._poll)
 
     def die(self, reason: str, again_s: float | None = None) -> None:
@@ -115,7 +127,12 @@ class GatewayNode:
         """Be an older copy from now on."""
         self.die("its disk is replaced by an older copy", again_s=2.0)
         self.disk.put_back(image)
+        self.restored += 1
         self.world.trace(self.name, "is restored")
+
+    def disk_name(self) -> str:
+        """Return a name that an older copy put back does not share."""
+        return f"{self.name}/{self.restored}"
 
     def flood(self, batches: int) -> None:
         """Seal many batches at once."""
@@ -126,6 +143,21 @@ class GatewayNode:
         self._guarded(lambda: [self.journal.seal(lane, self.clock.now_us()) for lane in LANES])
         if self.alive:
             self.uplink.sealed()
+
+    def sign_last(self) -> None:
+        """Sign what is newest, as a program does that is told to stop."""
+        if self.alive and self.signer is not None:
+            self._start(self.signer.sign())
+
+    async def note(self, event: Event) -> None:
+        """Commit and seal an event at once, as edge.recorder does."""
+        with suppress(JournalFullError):
+            self.journal.append(LANE_EVENTS, [event], seal_at_us=self.clock.now_us())
+        self.uplink.sealed()
+
+    def has_tail(self) -> bool:
+        """Whether something is not sealed."""
+        return self.alive and any(self.journal.status(lane).tail_records for lane in LANES)
 
     def is_drained(self) -> bool:
         """Whether everything is sealed and acknowledged."""
@@ -141,6 +173,14 @@ class GatewayNode:
             if not self.send_bomb:
                 raise Killed
         self.world.oracle.sent(self, topic, payload)
+
+    def check_bounds(self) -> None:
+        """I11: a sender has no more on its way than its credit, and knows of no more than fits."""
+        for state in self.uplink._states.values():
+            most = max(self.world.plan.credit, 1)
+            if len(state.flights) > most or len(state.held) > self.world.window:
+                text = f"{len(state.flights)} on their way, {len(state.held)} held"
+                raise Violation("I11", f"{self.name} lane {state.lane}: {text}")
 
     def _poll(self) -> None:
         world = self.world
@@ -158,14 +198,23 @@ class GatewayNode:
             event = Event(f"{self.gateway}-door", "opened", now_us, monotonic_us, body)
             world.oracle.appended(number, event, self.gateway)
             self._commit(LANE_EVENTS, [(event, number)], seal=True)
-        for _ in range(rng.randint(1, 4)):
+        for _ in range(rng.randint(1, world.plan.rows)):
             self._pending.append(self._reading())
         seal = self.uplink.connected.is_set() or rng.random() < _OFFLINE_SEAL
+        # no tail is open for longer than a minute
+        seal = seal or (world.plan.pace > 1 and self._is_due())
         taken, self._pending = self._pending, []
         if not self._commit(LANE_READINGS, taken, seal=seal):
             self._pending = taken
         if self.alive:
             self.uplink.sealed()
+
+    def _is_due(self) -> bool:
+        now_us = self.clock.monotonic_us()
+        if now_us - self._sealed_us < _OFFLINE_SEAL_US:
+            return False
+        self._sealed_us = now_us
+        return True
 
     def _reading(self) -> tuple[Record, int]:
         world, rng = self.world, self.world.rng
@@ -175,16 +224,18 @@ class GatewayNode:
         device = f"{owner}-e{rng.randint(1, 2)}"
         count = None if rng.random() < _MISSING else world.advance(device)
         number = world.new_number()
+        certain = not world.plan.undated or self.clock.is_certain()
+        words = number.to_bytes(8, "big") + rng.randbytes(world.plan.word_bytes - 8)
         reading = Reading(
             device,
             "energy_import",
             "kWh",
             -2,
             count,
-            1 if count is None else 0,
+            int(Quality.MISSING) if count is None else _GOOD if certain else _UNCERTAIN,
             self.clock.now_us() + number % 997,
             self.clock.monotonic_us(),
-            number.to_bytes(8, "big"),
+            words,
         )
         world.oracle.appended(number, reading, self.gateway)
         return reading, number
@@ -209,6 +260,11 @@ class GatewayNode:
         self.disk.doubtful |= numbers
         try:
             self.journal.append(lane, [record for record, _ in rows], seal_at_us=now_us)
+        except JournalFullError as error:
+            self.disk.doubtful -= numbers
+            self.world.trace(self.name, f"has no room: {error}")
+            # what a bounded journal refuses is counted and dropped, as edge.recorder does
+            return self.disk.bounded
         except (sqlite3.Error, HutongError) as error:
             self.disk.doubtful -= numbers
             self.world.trace(self.name, f"cannot append: {error}")
@@ -220,6 +276,33 @@ class GatewayNode:
         elif lane == LANE_READINGS:
             self.disk.unsealed = set(self.disk.doubtful)
         return True
+
+    def _new_disk(self) -> Disk:
+        plan, account = self.world.plan, self.world.oracle.account
+        if plan.limit_bytes is None:
+            disk = Disk(self.name)
+        else:
+            disk = Disk(self.name, plan.limit_bytes + _SPARE_BYTES)
+            disk.at_commit = lambda: account.check_size(disk)
+            if plan.strikes:
+                disk.strike = self._strike
+        if account.wanted:
+            disk.sealed = lambda items: account.sealed(self.gateway, items)
+        return disk
+
+    def _strike(self) -> sqlite3.Error | None:
+        world = self.world
+        if world.broker.calm or world.rng.random() >= world.plan.strikes:
+            return None
+        if world.rng.random() < _DIES:
+            self.disk.kill()
+            raise Killed
+        world.trace(self.name, "finds no room in a write")
+        return no_room()
+
+    def _start(self, work: Coroutine[Signal, None, object]) -> None:
+        task = Task(self.world.loop, work, self)
+        task.finished.waiters.append(lambda: self._ended(task))
 
     def _guarded(self, work: Callable[[], object]) -> None:
         if not self.alive:
@@ -237,9 +320,9 @@ class GatewayNode:
 
     def _ended(self, task: Task) -> None:
         error = task.finished.error
-        if not self.alive or isinstance(error, Killed):
+        if not self.alive or error is None or isinstance(error, Killed):
             return
         inner = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
         if not all(isinstance(one, sqlite3.Error | HutongError) for one in inner):
-            raise Violation("crash", f"the uplink of {self.name} ends: {error!r}") from error
-        self.die(f"its uplink ended: {inner[0]}")
+            raise Violation("crash", f"a task of {self.name} ends: {error!r}") from error
+        self.die(f"a task of it ended: {inner[0]}")

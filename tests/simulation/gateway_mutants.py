@@ -131,13 +131,6 @@ GATEWAY_MUTANTS: Final = (
     ),
     # the glue on the gateway
     Mutant(
-        "hello-once",
-        "HELLO at connect and every 60 s",
-        f"{_UPLINK}._greet",
-        "await asyncio.sleep(HELLO_S)",
-        "await asyncio.sleep(1e9)",
-    ),
-    Mutant(
         "release-before-hash",
         "gateway 3: our own hash is compared",
         f"{_UPLINK}._event",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.delivery.messages import Ack
 from tests.simulation.memory_store import RowKey, Tables
-from tests.simulation.wire_format import GENESIS, Place, chain_hash
+from tests.simulation.wire_format import GENESIS, Place, Row, chain_hash
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import GatewayNode
-    from tests.simulation.oracle import Oracle
+    from tests.simulation.oracle import Oracle, Seen
 
 Key = tuple[str, int, int]
+UNCERTAIN = 5
 _YEAR_2000_US = 946_684_800_000_000
 
 
@@ -101,7 +102,7 @@ def check_ack(tables: Tables, key: Key, answer: Ack, *, window: int) -> None:
         raise Violation("I4", f"{key} is acknowledged up to {answer.through}, held to {through}")
     for low, high in answer.have:
         for seq in range(low, high + 1):
-            if seq not in places or places[seq].batch_id not in tables.batches:
+            if seq not in places or not is_known(tables, key[0], places[seq].batch_id):
                 raise Violation("I4", f"{key} batch {seq} is acknowledged and not held")
     if answer.through and places[answer.through].hash.hex() != answer.hash_through:
         raise Violation("I4", f"{key}: another hash than that of {answer.through}")
@@ -109,6 +110,11 @@ def check_ack(tables: Tables, key: Key, answer: Ack, *, window: int) -> None:
         raise Violation("I4", f"{key}: generation {answer.generation} is not durable")
     if not 1 <= answer.credit <= window:
         raise Violation("rule 2", f"credit {answer.credit} is past the window of {window}")
+
+
+def is_known(tables: Tables, gateway: str, name: bytes) -> bool:
+    """Whether a batch is held, or another stands in its place."""
+    return name in tables.batches or (gateway, name) in tables.replaced
 
 
 def check_nack(tables: Tables, key: Key, seq: int) -> None:
@@ -123,9 +129,14 @@ def check_link(tables: Tables, key: Key, seq: int, before: bytes) -> bytes:
     """Return the hash of a stored place; its chain and its batch must hold."""
     held = tables.places.get(key, {}).get(seq)
     batch = None if held is None else tables.batches.get(held.batch_id)
+    gateway, lane, epoch = key
+    if held is not None and batch is None and is_known(tables, gateway, held.batch_id):
+        # another stands in its place: only what the envelope says is left of it
+        if held.prev_hash != before:
+            raise Violation("I5", f"{key}: the chain is broken at {seq}")
+        return held.hash
     if held is None or batch is None:
         raise Violation("I5", f"{key} batch {seq} is below the watermark and not held")
-    gateway, lane, epoch = key
     place = Place(
         1, gateway, lane, epoch, seq, held.batch_id, before, held.root, b"", batch.payload
     )
@@ -145,8 +156,15 @@ def judge(oracle: "Oracle", tables: Tables, nodes: "list[GatewayNode]") -> None:
         if batch.gateway != seen.gateway:
             raise Violation("I10", f"batch {name.hex()} of {seen.gateway} is {batch.gateway}'s")
         stored.update(seen.numbers)
+    refused = {item.batch_id for item in tables.quarantine}
+    for name in refused & tables.batches.keys():
+        # who knows no batch that replaces others keeps it whole in quarantine
+        stored.update(oracle.batches[name].kept)
     committed = {number for node in nodes for number in node.disk.committed}
-    lost = committed - stored.keys()
+    if oracle.account.wanted:
+        lost = oracle.account.judge(tables, stored, committed)
+    else:
+        lost = committed - stored.keys()
     if lost:
         raise Violation(
             "I1", f"{len(lost)} committed records are gone: {sorted(lost)[:5]}", kind="lost"
@@ -154,12 +172,14 @@ def judge(oracle: "Oracle", tables: Tables, nodes: "list[GatewayNode]") -> None:
     # the open tail of a disk that was copied is sealed by each copy under its own id; the history
     # knows such a reading by its instant and count
     twice = [n for n, times in stored.items() if times > 1 and n not in oracle.copied]
-    if twice:
+    if twice and not oracle.world.plan.old_cloud:
         raise Violation("I2", f"records {twice[:5]} are in several batches", kind="duplicated")
     if sorted(tables.outbox) != sorted(tables.batches):
         raise Violation("rule 6", "the outbox does not name each batch once")
     judge_rows(oracle, tables)
     judge_bills(oracle, tables)
+    if oracle.world.plan.limit_bytes is not None and not oracle.world.plan.old_cloud:
+        oracle.account.judge_hours(tables, committed)
 
 
 def judge_rows(oracle: "Oracle", tables: Tables) -> None:
@@ -167,20 +187,17 @@ def judge_rows(oracle: "Oracle", tables: Tables) -> None:
     rows_of: dict[RowKey, set[bytes]] = {}
     refused: set[bytes] = set()
     for name, batch in tables.batches.items():
-        rows = oracle.batches[name].rows
-        if rows is None:
+        seen = oracle.batches[name]
+        if seen.rows is None:
             refused.add(name)
-        for row in rows or ():
-            if not row.words:
-                continue
-            owner = tables.owners.get(row.device, batch.gateway)
-            if owner != batch.gateway or row.at_us < _YEAR_2000_US:
+        own = [(name, row) for row in seen.rows or () if row.words]
+        for origin, row in (*own, *_stored_of(tables, name, seen)):
+            if _is_nonsense(tables, batch.gateway, row):
                 refused.add(name)
                 continue
-            key = RowKey(batch.gateway, row.device, row.point, row.at_us, row.number, row.quality)
-            rows_of.setdefault(key, set()).add(name)
-    quarantined = {item.batch_id for item in tables.quarantine}
-    if refused - quarantined:
+            for key in _places_of(oracle, tables, name, origin, row):
+                rows_of.setdefault(key, set()).add(name)
+    if refused - {item.batch_id for item in tables.quarantine}:
         raise Violation("I1", "refused records are not in quarantine", kind="lost")
     if missing := rows_of.keys() - tables.readings.keys():
         raise Violation(
@@ -188,6 +205,43 @@ def judge_rows(oracle: "Oracle", tables: Tables) -> None:
         )
     if extra := [key for key, name in tables.readings.items() if name not in rows_of.get(key, ())]:
         raise Violation("I2", f"{len(extra)} rows too many: {extra[0]}", kind="duplicated")
+    if not oracle.copied and tables.doubled:
+        raise Violation("I2", f"stored twice: {tables.doubled[0]}", kind="duplicated")
+
+
+def _is_nonsense(tables: Tables, gateway: str, row: Row) -> bool:
+    before = row.at_us < _YEAR_2000_US and row.quality != UNCERTAIN
+    return before or tables.owners.get(row.device, gateway) != gateway
+
+
+def _places_of(
+    oracle: "Oracle", tables: Tables, name: bytes, origin: bytes, row: Row
+) -> set[RowKey]:
+    if row.quality == UNCERTAIN:
+        return oracle.dating.expected(tables, name, origin, row)
+    gateway = tables.batches[name].gateway
+    if oracle.world.plan.undated and row.quality == 0:
+        oracle.dating.check_certain(gateway, row)
+    return {row_key_of(gateway, row)}
+
+
+def _stored_of(tables: Tables, name: bytes, seen: "Seen") -> list[tuple[bytes, Row]]:
+    # of a batch that replaces others, what stands for those that never came
+    gateway = tables.batches[name].gateway
+    found: list[tuple[bytes, Row]] = []
+    for origin, rows in seen.groups.items():
+        replaced = tables.replaced.get((gateway, origin))
+        if replaced is None:
+            if not any(item.batch_id == name for item in tables.quarantine):
+                raise Violation("rule 1", f"{origin.hex()} is replaced and not known", kind="lost")
+        elif replaced.batch_id == name and origin not in tables.batches:
+            found += [(origin, row) for row in rows]
+    return found
+
+
+def row_key_of(gateway: str, row: Row) -> RowKey:
+    """Return what the history knows a reading by."""
+    return RowKey(gateway, row.device, row.point, row.at_us, row.number, row.quality)
 
 
 def judge_bills(oracle: "Oracle", tables: Tables) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Protocol
 
 MOST_STEPS = 200_000
@@ -111,7 +112,9 @@ class Task:
         self._waiting = None
         if not self.finished.done:
             self.finished.set(error=Killed())
-            self._work.close()
+            with suppress(RuntimeError):
+                # a dead process does not wait for its threads, whatever it wanted
+                self._work.close()
 
     async def over(self) -> None:
         """Wait until it has ended, however."""
@@ -119,6 +122,10 @@ class Task:
             signal = Signal()
             self.finished.waiters.append(signal.set)
             await signal
+
+    def exception(self) -> BaseException | None:
+        """Return what ended it, None if it ended well."""
+        return self.finished.error
 
     def _wake(self, signal: Signal) -> None:
         if self._waiting is signal:

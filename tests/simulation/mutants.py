@@ -12,9 +12,10 @@ from tests.simulation.__main__ import run_all
 from tests.simulation.cloud_mutants import CLOUD_MUTANTS
 from tests.simulation.gateway_mutants import GATEWAY_MUTANTS
 from tests.simulation.mutation import Mutant, mutate
+from tests.simulation.storage_mutants import STORAGE_MUTANTS
 from tests.simulation.world import run_seed
 
-MUTANTS = (*GATEWAY_MUTANTS, *CLOUD_MUTANTS)
+MUTANTS = (*GATEWAY_MUTANTS, *STORAGE_MUTANTS, *CLOUD_MUTANTS)
 PROOF = Path(__file__).parents[2] / "docs" / "delivery-proof.md"
 WANTED = 3
 _BOUND = 3000

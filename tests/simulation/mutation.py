@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -52,6 +53,10 @@ def mutate(mutant: Mutant) -> None:
     code = compile(source.replace(mutant.old, mutant.new), mutant.where, "exec")
     exec(code, module.__dict__, scope)  # noqa: S102 - a mutant is the shipped text with one change
     setattr(owner, name, scope[name])
+    for user in list(sys.modules.values()):
+        # whoever imported it by name has it too
+        if vars(user).get(name) is function:
+            setattr(user, name, scope[name])
     for table in list(module.__dict__.values()):
         if isinstance(table, dict) and function in table.values():
             # tables of transitions name the function too

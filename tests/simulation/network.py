@@ -33,12 +33,23 @@ class Broker:
         self.sessions: list[Client] = []
         self.life = 0
         self.calm = False
+        self.shut = False
 
     def wipe(self) -> None:
         """Die by SIGKILL and come back empty: what it had acknowledged is gone."""
         self.life += 1
         for session in list(self.sessions):
             session.cut("the broker was killed")
+
+    def shut_out(self) -> None:
+        """Be out of reach until `let_in`."""
+        self.shut = True
+        for session in list(self.sessions):
+            session.cut("the broker is out of reach")
+
+    def let_in(self) -> None:
+        """Be in reach again."""
+        self.shut = False
 
     def arrived(self, session: "Client", message: Message, puback: Signal) -> None:
         """Take a message from a gateway; nothing comes through a link that is half open."""
@@ -51,6 +62,8 @@ class Broker:
     def down(self, gateway: str, payload: bytes) -> None:
         """Bring an answer of the cloud to whoever listens as this gateway."""
         topic = f"v1/dn/{gateway}/ack"
+        if self.world.plan.old_cloud:
+            payload = without_window(payload, self.world.least_window)
 
         def deliver() -> None:
             for session in list(self.sessions):
@@ -115,6 +128,9 @@ class Client:
         Twins stop sharing one when the faults end: before, they throw each other out all the time.
         """
         await self._pause()
+        if self._broker.shut:
+            message = "no way to the broker"
+            raise aiomqtt.MqttError(message)
         if self._broker.world.plan.takeover and not self._broker.calm:
             for session in list(self._broker.sessions):
                 if session.identifier == self.identifier:
@@ -160,6 +176,9 @@ class Client:
         """Receive a message."""
         if self.broken:
             return
+        if self.node.old:
+            world = self.node.world
+            message = Message(message.topic, without_window(message.payload, world.least_window))
         self.node.world.oracle.told(self.node, message.payload)
         self._queue.append(message)
         for signal in list(self._waiting):
@@ -205,6 +224,15 @@ class Client:
         signal = Signal()
         self.node.world.loop.later(self.node.world.latency_s(), signal.set)
         await signal
+
+
+def without_window(payload: bytes, least: int) -> bytes:
+    """Return an answer as it is read where nobody says a window: the least that every cloud has."""
+    answer = msgspec.json.decode(payload)
+    if "window" in answer:
+        # the default of the wire is too wide for worlds where all is small
+        answer["window"] = least
+    return msgspec.json.encode(answer)
 
 
 async def publish_all(

@@ -10,15 +10,19 @@ import msgspec
 from cloud.ingest.service import Incoming
 from protocols.delivery import messages
 from protocols.delivery.records import Event, Record
-from tests.simulation import ledger
+from tests.simulation import ledger, signatures
+from tests.simulation.account import Account
+from tests.simulation.dating import Dating
+from tests.simulation.fairness import Stopwatch
 from tests.simulation.ledger import Violation
 from tests.simulation.memory_store import Tables
 from tests.simulation.wire_format import (
     GENESIS,
+    Contents,
     Place,
     Row,
+    Told,
     chain_hash,
-    merkle_root,
     read_envelope,
     read_payload,
 )
@@ -28,16 +32,19 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 Key = tuple[str, int, int]
-Told = tuple[str, messages.Answer]
+Answered = tuple[str, messages.Answer]
 
 
 class Seen:
-    """A batch as it was first sent."""
+    """A batch as it was first sent; `groups` and `kept` are of the batches that it replaces."""
 
-    def __init__(self, place: Place, rows: list[Row] | None, numbers: frozenset[int]) -> None:
+    def __init__(self, place: Place, contents: Contents | None, numbers: frozenset[int]) -> None:
         self.gateway = place.gateway
         self.digest = hashlib.sha256(place.payload).digest()
-        self.rows = rows
+        self.rows = None if contents is None else contents.rows
+        self.told: list[Told] = [] if contents is None else contents.told
+        self.groups: dict[bytes, list[Row]] = {} if contents is None else contents.kept
+        self.kept = [number_of(row) for rows in self.groups.values() for row in rows]
         self.numbers = numbers
 
 
@@ -51,6 +58,10 @@ class Oracle:
         self.poison: dict[bytes, frozenset[int]] = {}
         self.batches: dict[bytes, Seen] = {}
         self.copied: set[int] = set()
+        self.account = Account(self)
+        self.dating = Dating(self)
+        self.stopwatch: Stopwatch | None = None
+        self._links: dict[tuple[str, int, int], dict[int, bytes]] = {}
         self._through: dict[Key, int] = {}
         self._digests: dict[Key, bytes] = {}
         self._fenced: set[Key] = set()
@@ -60,6 +71,7 @@ class Oracle:
         """Take note of a record before it is given to the journal."""
         self.owners[number] = gateway
         self.records[number] = (gateway, as_row(record))
+        self.dating.read(number, self.world.true_us())
 
     def poisoned(self, payload: bytes, numbers: Iterable[int]) -> None:
         """Take note of a payload that nobody will be able to decode."""
@@ -77,10 +89,14 @@ class Oracle:
         if topic.endswith("hello"):
             return
         place = read_envelope(payload)
+        if self.stopwatch is not None:
+            self.stopwatch.sent(node, place, self.world.loop.now_s)
         self.world.trace(node.name, "sends", place.lane, place.epoch & 0xFFFF, place.seq)
         if chain_hash(place) != place.hash or topic[-1] != str(place.lane):
             raise Violation("I5", f"{node.name} sends an envelope that is not what it says")
         self._windows[node.name, place.lane].send(node.name, place.epoch, place.seq)
+        self._check_links(node, place)
+        node.check_bounds()
         seen = self.batches.get(place.batch_id)
         if seen is None:
             seen = self.batches[place.batch_id] = self._first_sight(place)
@@ -93,11 +109,14 @@ class Oracle:
     def told(self, node: "GatewayNode", payload: bytes) -> None:
         """Take note of an answer that reached a gateway."""
         answer = msgspec.json.decode(payload)
+        if self.stopwatch is not None:
+            self.stopwatch.told(node, answer, self.world.loop.now_s)
+        self.dating.told(node.gateway, answer, self.world.true_us())
         window = self._windows.get((node.name, answer["lane"]))
         if window is not None:
             window.take(answer)
 
-    def committed(self, group: Iterable[Incoming], answers: Iterable[Told]) -> None:
+    def committed(self, group: Iterable[Incoming], answers: Iterable[Answered]) -> None:
         """Check the store after a transaction that took this group and will answer so."""
         tables = self.world.cloud.store.view()
         came: dict[Key, list[Place]] = {}
@@ -113,6 +132,7 @@ class Oracle:
                 raise Violation("rule 3", f"{key} is fenced and acknowledged")
         for key, places in sorted(came.items()):
             self._check_came(tables, key, places)
+            self._check_bounds(tables, key)
 
     def answered(self, gateway: str, answer: messages.Answer) -> None:
         """Check an answer of the cloud against what is durable at that moment."""
@@ -138,17 +158,25 @@ class Oracle:
 
     def finish(self) -> None:
         """Judge the end, when everything has drained."""
-        ledger.judge(self, self.world.cloud.store.view(), self.world.nodes)
+        tables = self.world.cloud.store.history()
+        ledger.judge(self, tables, self.world.nodes)
+        if self.world.plan.signs:
+            signatures.judge(self, tables, self.world.nodes)
+
+    def number_of(self, row: Row) -> int:
+        """Return the number that the simulation gave to a record."""
+        return number_of(row)
 
     def _first_sight(self, place: Place) -> Seen:
         numbers = self.poison.get(hashlib.sha256(place.payload).digest())
         if numbers is not None:
             return Seen(place, None, numbers)
-        rows = read_payload(place.payload)
-        if rows is None:
+        read = read_payload(place.payload)
+        if read is None:
             raise Violation("I3", f"batch {place.batch_id.hex()} is no payload", kind="mutated")
+        contents, root = read
         found: list[int] = []
-        for row in rows:
+        for row in contents.all_rows():
             number = number_of(row)
             gateway, appended = self.records.get(number, ("", None))
             if appended != row or gateway != place.gateway:
@@ -157,9 +185,18 @@ class Oracle:
             found.append(number)
         if [name for name, times in Counter(found).items() if times > 1]:
             raise Violation("I2", f"batch {place.batch_id.hex()} repeats", kind="duplicated")
-        if merkle_root(place.payload) != place.root:
+        if root != place.root:
             raise Violation("root", f"batch {place.batch_id.hex()} has another Merkle root")
-        return Seen(place, rows, frozenset(found))
+        return Seen(place, contents, frozenset(map(number_of, contents.rows)))
+
+    def _check_links(self, node: "GatewayNode", place: Place) -> None:
+        # one disk has one chain in each epoch, until it is another disk
+        links = self._links.setdefault((node.disk_name(), place.lane, place.epoch), {})
+        links[place.seq] = place.hash
+        if links.get(place.seq - 1, place.prev_hash) != place.prev_hash or (
+            place.seq == 1 and place.prev_hash != GENESIS
+        ):
+            raise Violation("I5", f"{node.name} chains {place.seq} to something else")
 
     def _check_came(self, tables: Tables, key: Key, places: list[Place]) -> None:
         was_fenced = key in self._fenced
@@ -173,6 +210,14 @@ class Oracle:
         self._check_lane(tables, key)
         if key in self._fenced and not was_fenced:
             ledger.check_fence(tables, key, places, forked=forked)
+
+    def _check_bounds(self, tables: Tables, key: Key) -> None:
+        # what waits past the watermark is all of a lane's state that grows
+        lane = tables.lanes.get(key)
+        if lane is not None and not lane.fenced:
+            ahead = len(tables.places.get(key, ())) - lane.through
+            if ahead > self.world.window:
+                raise Violation("I11", f"{key} has {ahead} batches past its watermark")
 
     def _check_hello(self, tables: Tables, gateway: str, payload: bytes) -> None:
         try:
@@ -191,7 +236,7 @@ class Oracle:
             return
         held = tables.places.get(key, {}).get(place.seq)
         if place.seq <= self._through.get(key, 0) + self.world.window:
-            if held is None or place.batch_id not in tables.batches:
+            if held is None or not ledger.is_known(tables, key[0], place.batch_id):
                 raise Violation("rule 2", f"{key} batch {place.seq} came in the window, not kept")
         elif held is not None and place.seq > lane.through + self.world.window:
             raise Violation("I11", f"{key} batch {place.seq} is stored past the window")
@@ -244,7 +289,7 @@ def as_row(record: Record) -> Row:
 
 def number_of(row: Row) -> int:
     """Return the number that the simulation gave to a record."""
-    return int.from_bytes(row.words, "big") if row.words else row.number or 0
+    return int.from_bytes(row.words[:8], "big") if row.words else row.number or 0
 
 
 def _believable(gateway: str, kind: str, payload: bytes) -> Place | None:

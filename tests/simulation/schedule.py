@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.disk import Image
+from tests.simulation.files import PAGE_BYTES
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import GatewayNode
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 _YEAR_US = 365 * 86_400 * 1_000_000
 _JUMPS_US = (-31 * _YEAR_US, -_YEAR_US, -3_600_000_000, -5_000_000, 5_000_000, _YEAR_US)
 _OLDEST_S = 60.0
+_ROOTS = 13
+_DATA = 0.8
 
 
 def arrange(world: "World") -> None:
@@ -32,6 +35,10 @@ def arrange(world: "World") -> None:
     strike(plan.floods, lambda: _pick(world).flood(rng.randint(20, 150)))
     strike(plan.gateway_restores, lambda: _restore_gateway(world))
     strike(plan.cloud_restores, lambda: _restore_cloud(world))
+    strike(plan.damages, lambda: _damage(world))
+    for from_s, to_s in plan.outages:
+        world.loop.later(from_s, world.broker.shut_out)
+        world.loop.later(to_s, world.broker.let_in)
 
 
 def _pick(world: "World") -> "GatewayNode":
@@ -62,7 +69,7 @@ def _kill(world: "World") -> None:
 
 def _clone(world: "World") -> None:
     original = _pick(world)
-    twin = world.add_node(f"{original.name}b", original.gateway)
+    twin = world.add_node(f"{original.name}-{len(world.nodes)}", original.gateway)
     image = original.disk.image()
     world.oracle.copied |= image.unsealed | image.doubtful
     twin.disk.put_back(image)
@@ -92,6 +99,26 @@ def _fill_disk(world: "World") -> None:
         node.disk.broken = None
 
     world.loop.later(world.rng.uniform(1, 40), mend)
+
+
+def _damage(world: "World") -> None:
+    # a page or two of the file at rest: noise, or a single bit
+    node, rng = _pick(world), world.rng
+    node.die("its disk is damaged", again_s=2.0)
+    if not (pages := node.disk.pages()):
+        return
+    places: dict[int, int] = {}
+    for _ in range(rng.randint(1, 2)):
+        # the first pages have the tables' roots: without them nothing more can be read
+        page = rng.randrange(min(_ROOTS, pages - 1) if rng.random() < _DATA else 0, pages)
+        start = page * PAGE_BYTES + rng.randrange(PAGE_BYTES)
+        length = rng.choice((1, 16, PAGE_BYTES))
+        for at in range(start, min(start + length, pages * PAGE_BYTES)):
+            places[at] = rng.randint(1, 255)
+    # a third of them die again in the salvage
+    node.boot_bomb = rng.choice((0, 0, rng.randint(1, 60)))
+    world.trace(node.name, f"has {len(places)} damaged bytes from {min(places)}")
+    node.disk.damage(iter(places.items()))
 
 
 def _restore_gateway(world: "World") -> None:

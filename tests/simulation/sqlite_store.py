@@ -1,16 +1,19 @@
 """The cloud's real tables and SQL, on SQLite in memory."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, literal_column, select
 from sqlalchemy.pool import StaticPool
 
 from cloud import tables as _all_tables  # noqa: F401 - each module's tables join the metadata
 from cloud.database import metadata
 from cloud.ingest import tables as ingest
-from cloud.ingest.repository import Refused
+from cloud.ingest.clock_tables import clock_fixes, undated_batches
+from cloud.ingest.dating import Fix
+from cloud.ingest.repository import Refused, Replacement
 from cloud.sites.tables import channels, devices, gateways, projects
 from cloud.telemetry import chunk
 from cloud.telemetry.tables import chunks
@@ -18,6 +21,7 @@ from protocols.delivery.envelope import Envelope
 from protocols.delivery.receiver import LaneState
 from tests.simulation.memory_store import BlockedError, RowKey, StoredBatch, Tables
 
+_GROWING: Final = ("batches", "envelopes", "quarantine", "outbox", "replaced_batches")
 _PROJECT = {"id": "p-1", "name": "青松", "name_en": "P", "time_zone": "Asia/Shanghai"}
 _DEVICE = {"name": "", "name_en": "", "medium": "", "profile": "", "period_s": 60}
 
@@ -44,15 +48,21 @@ class SqliteStore:
                     for device, owner in owners.items()
                 ],
             )
-        self._view = self._read()
+        self._view = Tables(frozenset(self._names), dict(self._owners))
+        self._read_rows = dict.fromkeys(_GROWING, 0)
+        self._dirty = True
         self._committed = self._copy()
+        self.view()
 
     def begin(self) -> Connection:
         """Open a transaction; BlockedError while another is open."""
         if self._connection.in_transaction():
             raise BlockedError
-        self._view, self._committed = self._read(), self._copy()
+        if self._dirty:
+            self.view()
+            self._committed = self._copy()
         self._connection.begin()
+        self._dirty = True
         return self._connection
 
     def image(self) -> sqlite3.Connection:
@@ -64,10 +74,23 @@ class SqliteStore:
         self._connection.rollback()
         image.backup(_raw(self._connection))
         self._connection.rollback()
+        self._view = Tables(frozenset(self._names), dict(self._owners))
+        self._read_rows = dict.fromkeys(_GROWING, 0)
+        self._dirty = True
 
     def view(self) -> Tables:
-        """Return what is committed."""
-        return self._view if self._connection.in_transaction() else self._read()
+        """Return what is committed, but for the history."""
+        if self._dirty and not self._connection.in_transaction():
+            self._read()
+            self._dirty = False
+        return self._view
+
+    def history(self) -> Tables:
+        """Return what is committed, with the history."""
+        found = self.view()
+        found.readings = dict(self._readings())
+        self._connection.rollback()
+        return found
 
     def _copy(self) -> sqlite3.Connection:
         copy = sqlite3.connect(":memory:")
@@ -75,19 +98,15 @@ class SqliteStore:
         self._connection.rollback()
         return copy
 
-    def _read(self) -> Tables:
-        found = Tables(frozenset(self._names), dict(self._owners))
+    def _read(self) -> None:
+        # rows that are only ever added are read once
+        found = self._view
         run = self._connection.execute
-        for row in run(select(ingest.batches)):
+        for row in self._new_rows(ingest.batches):
             found.batches[row.batch_id] = StoredBatch(
                 row.gateway_id, row.lane, row.payload_hash, row.payload
             )
-        for row in run(select(ingest.lanes)):
-            epoch = int.from_bytes(row.epoch, "big")
-            found.lanes[row.gateway_id, row.lane, epoch] = LaneState(
-                epoch, row.through, row.hash_through, row.fenced
-            )
-        for row in run(select(ingest.envelopes)):
+        for row in self._new_rows(ingest.envelopes):
             epoch = int.from_bytes(row.epoch, "big")
             places = found.places.setdefault((row.gateway_id, row.lane, epoch), {})
             places[row.seq] = Envelope(
@@ -102,16 +121,40 @@ class SqliteStore:
                 row.hash,
                 b"",
             )
-        for row in run(select(ingest.quarantine)):
+        for row in self._new_rows(ingest.quarantine):
             found.quarantine.append(
                 Refused(row.gateway_id, row.lane, row.batch_id, row.reason, row.body)
             )
-        found.outbox = list(run(select(ingest.outbox.c.batch_id)).scalars())
+        found.outbox += [row.batch_id for row in self._new_rows(ingest.outbox)]
+        for row in run(select(ingest.lanes)):
+            epoch = int.from_bytes(row.epoch, "big")
+            found.lanes[row.gateway_id, row.lane, epoch] = LaneState(
+                epoch, row.through, row.hash_through, row.fenced
+            )
         for row in run(select(ingest.generations)):
             found.generations[row.gateway_id] = row.generation
-        found.readings = dict(self._readings())
+        for row in run(select(clock_fixes)):
+            boot = (row.gateway_id, bytes(row.boot_id))
+            found.fixes[boot, row.monotonic_us] = Fix(
+                row.monotonic_us, row.wall_us, row.error_us, row.source
+            )
+        found.undated = {
+            (bytes(row.batch_id), (row.gateway_id, bytes(row.boot_id))): row.readings
+            for row in run(select(undated_batches))
+        }
+        for row in self._new_rows(ingest.replaced_batches):
+            found.replaced[row.gateway_id, bytes(row.replaced_id)] = Replacement(
+                row.gateway_id, bytes(row.replaced_id), bytes(row.batch_id), row.stored
+            )
         self._connection.rollback()
-        return found
+
+    def _new_rows(self, table: Table) -> Sequence[Any]:
+        place = literal_column("rowid").label("place")
+        query = select(place, table).where(place > self._read_rows[table.name]).order_by(place)
+        rows = self._connection.execute(query).all()
+        if rows:
+            self._read_rows[table.name] = rows[-1].place
+        return rows
 
     def _readings(self) -> Iterable[tuple[RowKey, bytes]]:
         query = select(channels, chunks.c.data).join(chunks, chunks.c.channel_id == channels.c.id)

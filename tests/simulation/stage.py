@@ -11,15 +11,21 @@ import msgspec
 import zstandard
 
 import edge.clock
+import edge.clock_watch
 import edge.journal
+import edge.journal_opening
+import edge.journal_remains
+import edge.journal_space
+import edge.signing
 import edge.uplink
-from cloud.ingest import repository, service
+from cloud.ingest import clock_repository, clocks, repository, service
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch, receiver, sender
 from protocols.delivery.records import Event, Record
-from tests.simulation import network, virtual_asyncio
+from protocols.errors import WireError
+from tests.simulation import files, network, virtual_asyncio
 from tests.simulation.disk import mounted
-from tests.simulation.memory_store import MemoryRepository
+from tests.simulation.memory_repository import MemoryClocks, MemoryRepository
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -27,7 +33,11 @@ if TYPE_CHECKING:
 # a tick costs as much in a calm hour as in a bad minute
 _TICK_S = 5.0
 _LATER_VERSION = 99
+_HOUR_US = 3_600_000_000
+# a step of the clock is looked for as often
+_LOOK_S = 5.0
 _MEMORY = MemoryRepository()
+_CLOCKS = MemoryClocks()
 world: "World"
 
 
@@ -38,6 +48,21 @@ class _Silent:
         """Say nothing."""
 
     warning = error = info
+
+
+class _Older:
+    """A module of batches as the version before had it: one that replaces others is nonsense."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module has
+        return getattr(batch, name)
+
+    def decode(self, payload: bytes) -> batch.Payload:
+        """Return a payload of version 1; WireError for any other."""
+        decoded = batch.decode(payload)
+        if decoded.version != batch.VERSION:
+            message = f"batch version {decoded.version}; known: {batch.VERSION}"
+            raise WireError(message)
+        return decoded
 
 
 @contextlib.contextmanager
@@ -55,6 +80,15 @@ def installed() -> Iterator[None]:
         (edge.uplink, "log", _Silent()),
         (edge.uplink, "TICK_S", _TICK_S),
         (edge.clock, "is_disciplined", bool),
+        (edge.clock_watch, "asyncio", shim),
+        (edge.clock_watch, "LOOK_S", _LOOK_S),
+        (edge.clock_watch, "log", _Silent()),
+        (edge.clock_watch, "AGAIN_US", edge.clock_watch.AGAIN_US),
+        (edge.signing, "asyncio", shim),
+        (edge.signing, "log", _Silent()),
+        (edge.journal_opening, "log", _Silent()),
+        (edge.journal_remains, "shutil", files.simulated_shutil()),
+        (edge.journal_space, "os", files.simulated_os()),
         (edge.journal, "GRACE_S", edge.journal.GRACE_S),
         (batch, "encode_with_root", _poisoner(batch.encode_with_root)),
         (receiver, "CREDIT", receiver.CREDIT),
@@ -62,6 +96,8 @@ def installed() -> Iterator[None]:
         (sender, "LEAST_WINDOW", sender.LEAST_WINDOW),
         (service, "repository", service.repository),
         (service, "telemetry", service.telemetry),
+        (service, "batch", service.batch),
+        (clocks, "repository", clocks.repository),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
     with mounted():
@@ -83,7 +119,17 @@ def enter(entered: "World") -> None:
     real = entered.plan.real_cloud
     service.repository = repository if real else _MEMORY
     service.telemetry = telemetry if real else _MEMORY
+    clocks.repository = clock_repository if real else _CLOCKS
+    service.batch = _Older() if entered.plan.old_cloud else batch
     edge.journal.GRACE_S = entered.plan.grace_s
+    # an hour of the loop, however fast its clocks go
+    edge.clock_watch.AGAIN_US = _HOUR_US * entered.plan.pace
+    tick(None)
+
+
+def tick(every_s: float | None) -> None:
+    """Let uplinks look for what is new so seldom; None for as often as ever."""
+    edge.uplink.TICK_S = _TICK_S if every_s is None else every_s
 
 
 class _Chance:
@@ -116,6 +162,9 @@ def _poisoner(real: Any) -> Any:  # noqa: ANN401 - stands for batch.encode_with_
         rng = world.rng
         if world.broker.calm or not world.plan.poison or rng.random() >= world.plan.poison:
             return payload, root
+        if not records or not all(map(_is_numbered, records)):
+            # what the gateway itself tells is looked for by its contents
+            return payload, root
         spoilt = rng.choice((rng.randbytes(40), payload[: len(payload) // 2]))
         if rng.random() < 0.3:
             later = msgspec.msgpack.encode([_LATER_VERSION, seed, [], []])
@@ -127,9 +176,13 @@ def _poisoner(real: Any) -> Any:  # noqa: ANN401 - stands for batch.encode_with_
     return encode_with_root
 
 
+def _is_numbered(record: Record) -> bool:
+    return not isinstance(record, Event) or "number" in record.body
+
+
 def _number_of(record: Record) -> int:
     if isinstance(record, Event):
         number = record.body["number"]
         assert isinstance(number, int)
         return number
-    return int.from_bytes(record.words, "big")
+    return int.from_bytes(record.words[:8], "big")

@@ -157,7 +157,24 @@ def module(loop: Callable[[], Loop], hop_s: Callable[[], float]) -> types.Simple
             await sleep(after_s)
         return result
 
+    def create_task(work: Coroutine[Signal, None, object], *, name: str = "") -> Task:
+        del name
+        running = loop().current
+        assert running is not None
+        return Task(loop(), work, running.node)
+
+    async def shield(task: Task) -> object:
+        await task.over()
+        return await task.finished
+
+    async def wait(tasks: set[Task]) -> None:
+        for task in tasks:
+            await task.over()
+
     return types.SimpleNamespace(
+        create_task=create_task,
+        shield=shield,
+        wait=wait,
         CancelledError=asyncio.CancelledError,
         Event=Event,
         Lock=Lock,

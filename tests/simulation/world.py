@@ -1,13 +1,20 @@
 """One run: a world drawn from a seed, its faults, its healing and the verdict."""
 
+import json
 import traceback
+from bisect import bisect_right
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
-from tests.simulation import faults, stage
+from protocols.delivery.envelope import LANES
+from tests.simulation import fairness, faults, stage
 from tests.simulation.cloud import Cloud
+from tests.simulation.fairness import Stopwatch
+from tests.simulation.faults import Plan
 from tests.simulation.gateway import GatewayNode
 from tests.simulation.ledger import Violation
 from tests.simulation.loop import EndlessError, Loop
@@ -17,11 +24,16 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.schedule import arrange
 from tests.simulation.sqlite_store import SqliteStore
 
+# 2026-07-01T00:00:00Z
+START_US = 1_782_864_000_000_000
+_HOUR_US = 3_600_000_000
+_WRONG_US = (0, 0, -20 * 365 * 24 * _HOUR_US, -7 * _HOUR_US, _HOUR_US, 30 * 24 * _HOUR_US)
 _TRACE = 60
 _HEAL_S = 1200.0
 _LOOK_S = 5.0
 # two HELLOs: a cloud that forgot something hears of it by then
-_CALM_S = 130.0
+_CALM_S = 70.0
+_CALM_TICK_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,16 @@ class Verdict:
 class World:
     """Everything of one run; nothing outlives it."""
 
-    def __init__(self, seed: int, *, real_cloud: bool | None = None) -> None:
+    def __init__(
+        self, seed: int, *, real_cloud: bool | None = None, plan: Plan | None = None
+    ) -> None:
         self.seed = seed
         self.rng = Random(seed)
         self.secrets = Random(f"secrets of {seed}")
-        self.plan = faults.draw(self.rng, real_cloud=real_cloud)
+        self.more = Random(f"more of {seed}")
+        self.plan = plan or faults.draw(self.rng, real_cloud=real_cloud)
         self.window = 4 * self.plan.credit
+        self.least_window = 2 * self.plan.credit
         self.loop = Loop()
         self.growing = True
         self.oracle = Oracle(self)
@@ -52,7 +68,7 @@ class World:
         self._trace: deque[tuple[Any, ...]] = deque(maxlen=_TRACE)
         self._number = 0
         self._registers: Counter[str] = Counter()
-        self._moves: dict[str, dict[int, int]] = {}
+        self._moves: dict[str, list[tuple[int, int]]] = {}
         self._names = [f"gw-{n + 1}" for n in range(self.plan.gateways)]
         owners = {f"{name}-e{n}": name for name in self._names for n in (1, 2)}
         make = SqliteStore if self.plan.real_cloud else MemoryStore
@@ -73,6 +89,10 @@ class World:
         self._heal()
         self.oracle.finish()
 
+    def flood_first(self, batches: int) -> None:
+        """Let the first gateway flood."""
+        self.nodes[0].flood(batches)
+
     def close(self) -> None:
         """Let go of every disk."""
         for node in self.nodes:
@@ -91,6 +111,21 @@ class World:
             f"{at_s:9.3f} {who:8} {' '.join(map(str, what))}" for at_s, who, *what in self._trace
         )
 
+    def true_us(self) -> int:
+        """Return the true time."""
+        return START_US + int(self.loop.now_s * self.plan.pace * 1_000_000)
+
+    def wrong_by_us(self) -> int:
+        """Return by how much a machine's wall clock is wrong before anybody sets it."""
+        return self.more.choice(_WRONG_US) if self.plan.undated else 0
+
+    def counts_refused(self, missing: int) -> bool:
+        """Whether the journals still hold a count of so many refused records to declare."""
+        marks = [
+            node.journal.mark(f"refused:{lane}") or "{}" for node in self.nodes for lane in LANES
+        ]
+        return sum(json.loads(mark).get("count", 0) for mark in marks) >= missing
+
     def new_number(self) -> int:
         """Return a number that no other record has."""
         self._number += 1
@@ -101,12 +136,14 @@ class World:
         step = self.rng.randint(1, 9)
         self._registers[device] += step
         total = 1000 + self._registers[device]
-        self._moves.setdefault(device, {})[total] = step
+        self._moves.setdefault(device, [(1000, 0)]).append((total, step))
         return total
 
     def moved(self, device: str, before: int, after: int) -> int:
         """Return by how much a register moved between two totals, step by step."""
-        return sum(step for total, step in self._moves[device].items() if before < total <= after)
+        moves = self._moves[device]
+        start = bisect_right(moves, (before, 10))
+        return sum(step for _, step in moves[start : bisect_right(moves, (after, 10))])
 
     def other_gateway(self, gateway: str) -> str | None:
         """Return another gateway of this world."""
@@ -131,6 +168,7 @@ class World:
 
     def _heal(self) -> None:
         self.broker.calm = True
+        self.broker.let_in()
         self.cloud.start()
         for node in self.nodes:
             node.disk.make_room()
@@ -140,14 +178,24 @@ class World:
         # a seal or two after the faults: what was collected meanwhile is committed first
         self.loop.run_until(self.loop.now_s + 15.0)
         self.growing = False
-        for node in self.nodes:
-            node.seal_all()
+        self._drain(_CALM_S)
+        if self.plan.signs:
+            for node in self.nodes:
+                node.sign_last()
+            self._drain(_LOOK_S)
+
+    def _drain(self, calm_s: float) -> None:
+        # quiet for so long, with everything sealed and acknowledged
         end_s = self.loop.now_s + _HEAL_S
-        calm_s = 0.0
-        while calm_s < _CALM_S:
+        quiet_s = 0.0
+        while quiet_s < calm_s:
+            for node in self.nodes:
+                if node.has_tail():
+                    node.seal_all()
             self.loop.run_until(self.loop.now_s + _LOOK_S)
             drained = all(node.is_drained() for node in self.nodes)
-            calm_s = calm_s + _LOOK_S if drained else 0.0
+            quiet_s = quiet_s + _LOOK_S if drained else 0.0
+            stage.tick(_CALM_TICK_S if drained else None)
             if self.loop.now_s > end_s:
                 left = [node.name for node in self.nodes if not node.is_drained()]
                 raise Violation("I13", f"{left} do not drain", kind="stuck")
@@ -156,10 +204,28 @@ class World:
 def run_seed(seed: int, *, real_cloud: bool | None = None) -> Verdict:
     """Run a seed within `stage.installed()`."""
     world = World(seed, real_cloud=real_cloud)
+    verdict = _verdict(world, world.run)
+    if verdict.problem or seed % fairness.ONE_IN:
+        return verdict
+    watches: list[Stopwatch] = []
+    for flooded in (False, True):
+        world = World(seed, plan=fairness.plan(seed))
+        watch = world.oracle.stopwatch = Stopwatch()
+        watches.append(watch)
+        if flooded:
+            for at_s, batches in fairness.floods(world.more):
+                world.loop.later(at_s, partial(world.flood_first, batches))
+        fair = _verdict(world, world.run)
+        if fair.problem:
+            return fair
+    return _verdict(world, lambda: fairness.judge(*watches))
+
+
+def _verdict(world: World, work: Callable[[], None]) -> Verdict:
     stage.enter(world)
     problem = kind = ""
     try:
-        world.run()
+        work()
     except Violation as violation:
         problem, kind = str(violation), violation.kind or "broken"
     except EndlessError:
@@ -168,4 +234,5 @@ def run_seed(seed: int, *, real_cloud: bool | None = None) -> Verdict:
         problem, kind = f"crash: {traceback.format_exc(limit=-4)}{error!r}", "broken"
     finally:
         world.close()
-    return Verdict(seed, len(world.oracle.records), problem, kind, world.told() if problem else ())
+    told = world.told() if problem else ()
+    return Verdict(world.seed, len(world.oracle.records), problem, kind, told)
