@@ -18,6 +18,7 @@ from edge.journal_retention import ROOMY, Retention
 from edge.journal_schema import encode_tail
 from edge.journal_space import Space
 from edge.journal_view import LaneStatus, lane_status
+from protocols.delivery import batch
 from protocols.delivery.envelope import LANE_EVENTS, pack, seal
 from protocols.delivery.records import Event, Record
 from protocols.failpoint import reach
@@ -115,6 +116,8 @@ class Journal:
             reach("journal.before_commit")
 
         try:
+            if seal_at_us is not None:
+                self._shorten(lane, seal_at_us)
             self._write(change, lane=lane, records=records)
         except JournalFullError:
             if records and seal_at_us is not None:
@@ -146,6 +149,7 @@ class Journal:
             self._chain.seal_tail(lane, now_us)
             return self._chain.next(lane)
 
+        self._shorten(lane, now_us)
         return self._write(change)
 
     def mark(self, key: str) -> str | None:
@@ -273,6 +277,13 @@ class Journal:
         """Close the file; what was appended stays."""
         with self._lock:
             self._db.close()
+
+    def _shorten(self, lane: int, now_us: int) -> None:
+        # a long tail sealed in one transaction could need more room than a full journal has left
+        while (row := self._one("SELECT total(records) FROM tail WHERE lane = ?", lane)) and (
+            row[0] > batch.MAX_RECORDS
+        ):
+            self._write(lambda: self._chain.seal_tail(lane, now_us))
 
     def _tell_torn(self, reason: str) -> None:
         now_us = self._clock.now_us()

@@ -40,11 +40,22 @@ class Chain:
         return int(row[0])
 
     def seal_tail(self, lane: int, now_us: int, more: Sequence[Record] = ()) -> None:
-        """Seal a lane's open tail and what is given after it; ValueError if the tail is damaged."""
+        """Seal a lane's open tail, or the begin of a long one, and what is given after it.
+
+        ValueError if the tail is damaged.
+        """
+        tail: list[tuple[int, bytes]] = []
+        count = 0
         with closing(
-            self._db.execute("SELECT id, body FROM tail WHERE lane = ? ORDER BY id", (lane,))
+            self._db.execute(
+                "SELECT id, records, body FROM tail WHERE lane = ? ORDER BY id", (lane,)
+            )
         ) as rows:
-            tail = rows.fetchall()
+            for row, records, body in rows:
+                tail.append((row, body))
+                count += records
+                if count > batch.MAX_RECORDS:
+                    break
         left = [record for row, body in tail if row <= self._left for record in decode_tail(body)]
         records = [record for row, body in tail if row > self._left for record in decode_tail(body)]
         if left:

@@ -130,10 +130,10 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def _has_tables(path: Path) -> bool:
+    # what a table holds may be gone, and what the others hold be readable
     with suppress(sqlite3.Error, UnicodeDecodeError), closing(_read_only(path)) as db:
-        db.execute("SELECT count(*) FROM lanes").fetchone()
-        db.execute("SELECT batch_id FROM batches LIMIT 1").fetchone()
-        return True
+        names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        return {"batches", "envelopes", "tail"} <= names
     return False
 
 
@@ -148,6 +148,8 @@ def _transplanted(path: Path, copy: Path, fresh: Path, page: int) -> bool:
         head = bytearray(fresh.read_bytes()[:page])
     else:
         sample = copy.with_name(f"{copy.name}.sample")
+        # a kill may have left one
+        sample.unlink(missing_ok=True)
         with closing(sqlite3.connect(sample, isolation_level=None)) as db:
             db.execute(f"PRAGMA page_size={page}")
             found(db, "", 1)

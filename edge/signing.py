@@ -115,8 +115,8 @@ class Signer:
         self._introduce()
         events: list[Event] = []
         signed: dict[int, _Place] = {}
-        for lane in (LANE_READINGS, LANE_EVENTS):
-            place = self._newest(lane)
+        newest = {lane: self._newest(lane) for lane in (LANE_READINGS, LANE_EVENTS)}
+        for lane, place in newest.items():
             if place is None or not self._is_new(lane, place):
                 continue
             made = sign(
@@ -131,7 +131,9 @@ class Signer:
             signed[lane] = place
         if events:
             self._append(events)
+        # not before: what was looked at and could not be signed is looked at again
         self._signed |= signed
+        self._looked = newest[LANE_EVENTS] or self._looked
         return bool(events)
 
     def _introduce(self) -> None:
@@ -152,11 +154,9 @@ class Signer:
     def _is_new(self, lane: int, place: _Place) -> bool:
         before = self._signed.get(lane)
         if before is None or before.epoch != place.epoch or lane == LANE_READINGS:
-            self._looked = place if lane == LANE_EVENTS else self._looked
             return place != before
         looked = self._looked or before
         first = looked.seq + 1 if looked.epoch == place.epoch else before.seq + 1
-        self._looked = place
         return any(self._tells_more(seq) for seq in range(first, place.seq + 1))
 
     def _tells_more(self, seq: int) -> bool:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from time import time_ns
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
@@ -19,7 +20,7 @@ from cloud.alerts.rules import (
 )
 from cloud.ingest import clock_repository as clocks
 from cloud.ingest import repository as ingest
-from cloud.ingest.limits import good_rows
+from cloud.ingest.limits import YEAR_2000_US, good_rows
 from cloud.proofs import service as proofs
 from cloud.sites.tables import channels, gateways, projects
 from cloud.telemetry import repository as telemetry
@@ -29,6 +30,7 @@ from protocols.errors import WireError
 
 GROUP = 64
 NIGHT = (time(1), time(5))
+_AHEAD_US = 3_600_000_000
 
 
 def consume_outbox(connection: Connection, *, trust_first_key: bool = False) -> int:
@@ -128,7 +130,10 @@ def _tell(connection: Connection, project: str | None, gateway: str, event: Even
     # it happened and does not end by itself: whoever acknowledges it closes it
     key = f"{event.kind}:{gateway}:{event.device}"
     cause = Cause(project, event.kind, severity, key, gateway, event.device or None)
-    repository.raise_alert(connection, cause, event.body, event.at_us)
+    # a gateway without a battery-backed clock may tell of 1970, or of years to come
+    now_us = time_ns() // 1000
+    believable = YEAR_2000_US <= event.at_us <= now_us + _AHEAD_US
+    repository.raise_alert(connection, cause, event.body, event.at_us if believable else now_us)
 
 
 def _watch(

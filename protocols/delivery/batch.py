@@ -217,9 +217,7 @@ def clock_quality(payload: Payload) -> ClockQuality:
     Derived from the qualities of its readings, those kept of the batches it replaces included.
     """
     uncertain = {
-        quality in DATED
-        for columns in all_series(payload)
-        for quality in columns.qualities
+        quality in DATED for columns in all_series(payload) for quality in columns.qualities
     }
     if not uncertain:
         return "none"

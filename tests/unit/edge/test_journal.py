@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -300,3 +300,23 @@ def test_what_a_run_left_open_is_sealed_under_its_own_id(open_journal: OpenJourn
         boots.append(envelope.unpack(body).batch_id[: envelope.BOOT_ID_BYTES])
     assert boots == [first.boot_id, first.boot_id, second.boot_id]
     assert second.status(LANE_READINGS).tail_records == 0
+
+
+def test_a_long_tail_is_sealed_bit_by_bit(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    rows = [reading(number) for number in range(10_000)]
+    for start in range(0, len(rows), 700):
+        journal.append(LANE, rows[start : start + 700])
+    transactions = 0
+    seal_tail = journal._chain.seal_tail
+
+    def counted(lane: int, now_us: int, more: Sequence[Record] = ()) -> None:
+        nonlocal transactions
+        transactions += 1
+        seal_tail(lane, now_us, more)
+
+    journal._chain.seal_tail = counted  # type: ignore[method-assign]
+    journal.append(LANE, [reading(10_000)], seal_at_us=START_US)
+    assert transactions == 3
+    assert records(journal) == [*rows, reading(10_000)]
+    assert journal.status(LANE).tail_records == 0

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -160,6 +161,22 @@ def test_a_first_page_full_of_zeros_costs_nothing_sealed(open_journal: OpenJourn
     journal.close()
     data = bytearray(journal.path.read_bytes())
     data[:1024] = bytes(1024)
+    journal.path.write_bytes(bytes(data))
+    with closing(Journal(journal.path, "gw-1")) as after:
+        kept = sealed(after)
+        assert {name: kept.get(name) for name in held} == held
+
+
+def test_a_lost_table_of_lanes_costs_nothing_sealed(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    held = fill_big(journal, random.Random(4))
+    journal.close()
+    with closing(sqlite3.connect(journal.path)) as db:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'lanes'"
+        (page,) = db.execute(query).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    data = bytearray(journal.path.read_bytes())
+    data[(page - 1) * size : page * size] = bytes(size)
     journal.path.write_bytes(bytes(data))
     with closing(Journal(journal.path, "gw-1")) as after:
         kept = sealed(after)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from devices.virtual_clock import VirtualClock
 from edge.cli import app
-from edge.journal import Journal
+from edge.journal import Journal, JournalFullError
 from edge.signing import KeyFileError, Signer, key_path, open_key
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
@@ -212,3 +212,23 @@ def test_the_key_is_shown_in_44_characters(tmp_path: Path, monkeypatch: pytest.M
     (file,) = tmp_path.glob("*.key")
     assert shown[0].output == key_text(public_bytes(open_key(file))) + "\n"
     assert len(shown[0].output) == 44 + 1
+
+
+async def test_what_had_no_room_for_its_signature_is_signed_later(
+    open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_journal()
+    signer, _ = signer_of(journal)
+    await signer.sign()
+    tell(journal, "link_lost")
+    told = journal.status(LANE_EVENTS).next - 1
+
+    def refuse(*_: object, **__: object) -> None:
+        message = "no room"
+        raise JournalFullError(message)
+
+    with monkeypatch.context() as full:
+        full.setattr(journal, "append", refuse)
+        await signer.sign()
+    await signer.sign()
+    assert signed(journal)[-1].seq >= told
