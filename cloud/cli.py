@@ -16,19 +16,20 @@ from sqlalchemy.exc import OperationalError
 from cloud import auth
 from cloud.app import create_app
 from cloud.billing import evidence, runs
-from cloud.billing.commands import allocate, tariff_app
-from cloud.billing.documents import DocumentError
-from cloud.billing.money import fen_to_yuan
+from cloud.billing.commands import allocate
 from cloud.config import Settings
 from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
+from cloud.documents import DocumentError
 from cloud.errors import CloudError
 from cloud.ingest.worker import ingest_worker, rest_of_garbage, run_until_terminated
+from cloud.money import fen_to_yuan
 from cloud.proofs.commands import prove, verify
 from cloud.quarantine_command import quarantine_app
 from cloud.sites.gateway_commands import gateway_app
 from cloud.sites.importer import add_users, import_project, load_project_file
 from cloud.sites.tables import projects, users
+from cloud.tariffs.commands import tariff_app
 from cloud.work import Worker
 from protocols.io import logs
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from cloud.billing.money import decimals_of, fen_to_yuan, scaled
+from cloud.money import decimals_of, fen_to_yuan, scaled
 
 # Weights are areas, quantities and heads: more digits than this is a mistake, not a weight.
 _MAX_DIGITS = 40

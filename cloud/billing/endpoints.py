@@ -7,7 +7,6 @@ from sqlalchemy import Row, select
 
 from cloud.auth import Person
 from cloud.billing import evidence, runs
-from cloud.billing.money import fen_to_yuan
 from cloud.billing.schemas import (
     BillOut,
     BillRunIn,
@@ -17,6 +16,7 @@ from cloud.billing.schemas import (
 )
 from cloud.billing.tables import bills, line_items
 from cloud.errors import NotFoundError
+from cloud.money import fen_to_yuan
 from cloud.paging import Cursor, Limit, Page, page
 from cloud.requests import Reading, Writing, require
 from protocols.delivery.records import instant

@@ -9,15 +9,15 @@ from decimal import Decimal
 from sqlalchemy import Connection
 
 from cloud.billing import repository
-from cloud.billing.rating import Rated, rate
 from cloud.billing.repository import Holder, ServiceEntry
-from cloud.billing.tariff import SupplyKind, Tariff
-from cloud.billing.tariff_files import check_billable
-from cloud.billing.usage import Usage, UsageInterval
 from cloud.metering import service as metering
 from cloud.metering.registers import BoundaryRead, Consumption, Part
 from cloud.metering.repository import MeterPoint
 from cloud.metering.service import Span
+from cloud.tariffs.files import check_billable
+from cloud.tariffs.rating import Rated, rate
+from cloud.tariffs.tariff import SupplyKind, Tariff
+from cloud.tariffs.usage import Usage, UsageInterval
 
 SUPPLIER_TARIFF = "cn-supplier-invoice-electricity"
 

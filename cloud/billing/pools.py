@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from cloud.billing import repository
 from cloud.billing.allocation import allocate
-from cloud.billing.rating import rate
 from cloud.billing.repository import Holder, Pool
-from cloud.billing.tariff import Tariff
-from cloud.billing.usage import Usage
 from cloud.metering.registers import Consumption
 from cloud.metering.repository import MeterPoint
 from cloud.metering.service import Span
+from cloud.tariffs.rating import rate
+from cloud.tariffs.tariff import Tariff
+from cloud.tariffs.usage import Usage
 
 
 class PoolHeldError(ValueError):

@@ -19,10 +19,10 @@ from cloud.billing.tables import (
     supplier_invoices,
     tariff_texts,
 )
-from cloud.billing.usage import Premise, SupplierInvoice
 from cloud.database import insert_new, upsert
 from cloud.metering.tables import meter_points
 from cloud.sites.tables import premises, projects
+from cloud.tariffs.usage import Premise, SupplierInvoice
 
 
 @dataclass(frozen=True)

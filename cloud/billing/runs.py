@@ -16,22 +16,22 @@ from cloud.billing.metered import (
     rate_point,
     tariff_text,
 )
-from cloud.billing.money import fen_to_yuan
 from cloud.billing.pools import PoolHeldError, SharedPool, share
-from cloud.billing.rating import LineItem, RatingError
 from cloud.billing.repository import Holder, Run
-from cloud.billing.tariff import SupplyKind
-from cloud.billing.tariff_files import (
-    TariffRefusedError,
-    check_billable,
-    load_tariffs,
-    tariff_in_force,
-)
 from cloud.errors import NotFoundError
 from cloud.metering import repository as meters
 from cloud.metering import service as metering
 from cloud.metering.registers import Consumption, RegisterError
 from cloud.metering.service import Span
+from cloud.money import fen_to_yuan
+from cloud.tariffs.files import (
+    TariffRefusedError,
+    check_billable,
+    load_tariffs,
+    tariff_in_force,
+)
+from cloud.tariffs.rating import LineItem, RatingError
+from cloud.tariffs.tariff import SupplyKind
 
 log = structlog.get_logger("billing")
 

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Table, select
 
 from cloud import auth
 from cloud.alerts.tables import alert_rules
-from cloud.billing.documents import DocumentError, parse_model, parse_yaml, read_text
 from cloud.billing.tables import pools, services, supplier_invoices
 from cloud.database import insert_new
+from cloud.documents import DocumentError, parse_model, parse_yaml, read_text
 from cloud.metering.tables import installs, meter_points
 from cloud.sites.project_file import MeterEntry, ProjectFile
 from cloud.sites.tables import buildings, devices, gateways, premises, projects, users

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from cloud.billing.money import fen_to_yuan
+from cloud.money import fen_to_yuan
 from cloud.web.bill_queries import BillRow
 from cloud.web.i18n import N_, translations_of
 from cloud.web.labels import SERVICES

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from cloud.billing.documents import DocumentError, parse_yaml
 from cloud.billing.evidence import BillEvidence, ItemEvidence, PartEvidence
+from cloud.documents import DocumentError, parse_yaml
 from cloud.web.bill_queries import LineItem
 
 _TIER: Final = re.compile(r"\.tier(\d+)")

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 
 from cloud import auth
-from cloud.billing.documents import DocumentError
+from cloud.documents import DocumentError
 from cloud.sites.importer import add_users, import_project, load_project_file
 from cloud.sites.project_file import ProjectFile
 from cloud.sites.tables import devices, sessions, users

@@ -12,6 +12,8 @@ class Premise:
     area_m2: Decimal | None = None
     people: int | None = None
     households: int = 1
+    floor: int | None = None
+    vehicles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Usage:
 
     One of quantity, time_of_use (by period code) and intervals is enough. used_before is the
     quantity already used in the tier's own period, carried_before the remainder of a
-    quantity_step brought over from the bill before.
+    quantity_step brought over from the bill before. held_from is the day from which the household
+    has its account: it bounds the allowances of its first tier period.
     """
 
     from_on: date
@@ -47,6 +50,7 @@ class Usage:
     intervals: tuple[UsageInterval, ...] | None = None
     used_before: Decimal = Decimal(0)
     carried_before: Decimal = Decimal(0)
+    held_from: date | None = None
     premise: Premise = field(default_factory=Premise)
     invoice: SupplierInvoice | None = None
 

@@ -42,21 +42,15 @@ def round_to_fen(yuan: Decimal) -> int:
 
 def scaled(value: Decimal, exponent: int) -> int:
     """Give value / 10**exponent as an integer; ValueError where that is not exact."""
-    sign, digits, own = value.as_tuple()
-    if not isinstance(own, int):
+    if not value.is_finite():
         msg = f"{value} is not a finite number"
         raise ValueError(msg)
-    shift = own - exponent
-    power: int = 10 ** abs(shift)
-    number = int("".join(map(str, digits)))
-    if shift < 0:
-        number, rest = divmod(number, power)
-        if rest:
-            msg = f"{value} has more decimals than 10**{exponent} holds"
-            raise ValueError(msg)
-    else:
-        number *= power
-    return -number if sign else number
+    shifted = value.scaleb(-exponent, EXACT)
+    number = int(shifted)
+    if number != shifted:
+        msg = f"{value} has more decimals than 10**{exponent} holds"
+        raise ValueError(msg)
+    return number
 
 
 def decimals_of(value: Decimal) -> int:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.billing.rating import IntervalsNeededError, Rated, RatingError, rate
-from cloud.billing.tariff import Tariff
-from cloud.billing.usage import Premise, SupplierInvoice, Usage, UsageInterval
+from cloud.tariffs.rating import IntervalsNeededError, Rated, RatingError, rate
+from cloud.tariffs.tariff import Tariff
+from cloud.tariffs.usage import Premise, SupplierInvoice, Usage, UsageInterval
 
 JULY = (date(2026, 7, 1), date(2026, 8, 1))
 SHANGHAI = timedelta(hours=8)

@@ -6,15 +6,15 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cloud.billing.documents import (
+from cloud.documents import (
     DocumentError,
     StrictModel,
     WholeNumber,
     parse_json,
     parse_model,
 )
-from cloud.billing.tariff import Day, NotNegative, Positive
-from cloud.billing.usage import Premise, SupplierInvoice, Usage, UsageInterval
+from cloud.tariffs.usage import Premise, SupplierInvoice, Usage, UsageInterval
+from cloud.tariffs.values import Day, NotNegative, Positive
 
 
 def parse_usage(text: str, *, name: str) -> Usage:
@@ -34,7 +34,8 @@ def parse_usage(text: str, *, name: str) -> Usage:
         else tuple(UsageInterval(*interval) for interval in form.intervals),
         used_before=form.used_before,
         carried_before=form.carried_before,
-        premise=Premise(form.premise.area_m2, form.premise.people, form.premise.households),
+        held_from=form.held_from,
+        premise=Premise(**dict(form.premise)),
         invoice=None
         if form.invoice is None
         else SupplierInvoice(amount=form.invoice.amount, quantity=form.invoice.quantity),
@@ -60,6 +61,8 @@ class _PremiseForm(StrictModel):
     area_m2: Positive | None = None
     people: Annotated[WholeNumber, Field(ge=0)] | None = None
     households: Annotated[WholeNumber, Field(ge=1)] = 1
+    floor: WholeNumber | None = None
+    vehicles: Annotated[WholeNumber, Field(ge=0)] | None = None
 
 
 class _InvoiceForm(StrictModel):
@@ -84,6 +87,7 @@ class _UsageForm(StrictModel):
     ) = None
     used_before: NotNegative = Decimal(0)
     carried_before: NotNegative = Decimal(0)
+    held_from: Day | None = None
     premise: _PremiseForm = Field(default_factory=_PremiseForm)
     invoice: _InvoiceForm | None = None
 

@@ -5,16 +5,16 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
-from cloud.billing.documents import (
+from cloud.documents import (
     DocumentError,
     parse_json,
     parse_model,
     parse_yaml,
     read_text,
 )
-from cloud.billing.tariff import SupplyKind, Tariff
+from cloud.tariffs.tariff import SupplyKind, Tariff
 
-BUILT_IN = Path(__file__).parent / "tariffs"
+BUILT_IN = Path(__file__).parent / "built_in"
 SUFFIXES = (".yaml", ".yml", ".json")
 
 

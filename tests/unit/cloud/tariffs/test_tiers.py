@@ -7,28 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.tariff import TimeOfUse
-from cloud.billing.tiers import day_spans, period_of, split_by_tier, split_in_order, split_pro_rata
+from cloud.tariffs.tariff import TimeOfUse
+from cloud.tariffs.tiers import period_of, split_by_tier, split_in_order, split_pro_rata
+from cloud.tariffs.values import DayType
 
 NEW_YORK = ZoneInfo("America/New_York")
 NAME = {"zh": "名", "en": "name"}
-SPANS = day_spans(
-    TimeOfUse.model_validate(
-        {
-            "periods": [
-                {"code": "day", "name": NAME, "windows": [{"start": "06:00", "end": "22:00"}]},
-                {"code": "night", "name": NAME, "windows": [{"start": "22:00", "end": "06:00"}]},
-            ]
-        }
-    )
+CLOCK = TimeOfUse.model_validate(
+    {
+        "periods": [
+            {"code": "day", "name": NAME, "windows": [{"start": "06:00", "end": "22:00"}]},
+            {"code": "night", "name": NAME, "windows": [{"start": "22:00", "end": "06:00"}]},
+        ]
+    }
 )
+SPANS = CLOCK.spans(None, DayType.WORKDAY)
 LIMITS = st.sets(st.integers(1, 500), max_size=4).map(sorted)
 
 
 def period(start: str, end: str) -> str | None:
     """Name the period of two local instants in New York, given with their offsets."""
     return period_of(
-        SPANS,
+        lambda _: SPANS,
         NEW_YORK,
         datetime.fromisoformat(start).astimezone(UTC),
         datetime.fromisoformat(end).astimezone(UTC),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.money import fen_to_yuan, round_to_fen, scaled, unscaled, yuan_to_fen
+from cloud.money import fen_to_yuan, round_to_fen, scaled, unscaled, yuan_to_fen
 
 
 @given(st.integers(-(10**14), 10**14))

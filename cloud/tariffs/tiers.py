@@ -2,13 +2,12 @@
 
 from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from cloud.billing.tariff import TimeOfUse
-
-Cell = tuple[int, str | None]
+Key = TypeVar("Key", bound=Hashable)
 Span = tuple[int, int, str]
 
 
@@ -24,10 +23,10 @@ def split_by_tier(start: int, quantity: int, limits: Sequence[int]) -> list[int]
 
 
 def split_in_order(
-    start: int, pieces: Iterable[tuple[str | None, int]], limits: Sequence[int]
-) -> dict[Cell, int]:
+    start: int, pieces: Iterable[tuple[Key, int]], limits: Sequence[int]
+) -> dict[tuple[int, Key], int]:
     """Split (period, quantity) pieces, in the order of time, over tiers (`by-time`)."""
-    cells: dict[Cell, int] = {}
+    cells: dict[tuple[int, Key], int] = {}
     for period, quantity in pieces:
         if not quantity:
             continue
@@ -38,13 +37,15 @@ def split_in_order(
     return cells
 
 
-def split_pro_rata(start: int, totals: Mapping[str, int], limits: Sequence[int]) -> dict[Cell, int]:
+def split_pro_rata(
+    start: int, totals: Mapping[Key, int], limits: Sequence[int]
+) -> dict[tuple[int, Key], int]:
     """Give every tier the same mix of periods; tiers and periods both keep their sums exactly.
 
     Fractions of a quantum go to the largest remainder, ties to the first period.
     """
     left = dict(totals)
-    cells: dict[Cell, int] = {}
+    cells: dict[tuple[int, Key], int] = {}
     by_tier = split_by_tier(start, sum(totals.values()), limits)
     for tier, quantity in enumerate(by_tier, start=1):
         whole = sum(left.values())
@@ -74,25 +75,22 @@ def billing_months(from_on: date, to_on: date) -> int | None:
     return months if to_on.day == from_on.day or month_end else None
 
 
-def day_spans(time_of_use: TimeOfUse) -> list[Span]:
-    """Lay the windows of every period out as (start, end, code) in minutes of the day, sorted."""
-    return sorted(
-        (start, end, period.code)
-        for period in time_of_use.periods
-        for window in period.windows
-        for start, end in window.minutes()
-    )
-
-
 def period_of(
-    spans: Sequence[Span], zone: ZoneInfo, start_at: datetime, end_at: datetime
+    spans_on: Callable[[date], Sequence[Span]],
+    zone: ZoneInfo,
+    start_at: datetime,
+    end_at: datetime,
 ) -> str | None:
-    """Name the period of day_spans that holds [start_at, end_at) in UTC; None if it crosses two."""
+    """Name the period that holds [start_at, end_at) in UTC; None if it crosses two.
+
+    `spans_on` lays a local day out as (start, end, period) in minutes.
+    """
     found: str | None = None
     at = start_at
     while at < end_at:
         local = at.astimezone(zone)
         minute = local.hour * 60 + local.minute
+        spans = spans_on(local.date())
         _, until, period = spans[bisect_right(spans, minute, key=_start) - 1]
         if found not in {None, period}:
             return None

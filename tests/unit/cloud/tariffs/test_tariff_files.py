@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud.billing.documents import DocumentError
-from cloud.billing.tariff import SupplyKind, Tariff
-from cloud.billing.tariff_files import (
+from cloud.documents import DocumentError
+from cloud.tariffs.files import (
     BUILT_IN,
     TariffRefusedError,
     check_billable,
@@ -16,6 +15,7 @@ from cloud.billing.tariff_files import (
     parse_tariff,
     tariff_in_force,
 )
+from cloud.tariffs.tariff import Cell, SupplyKind, Tariff
 
 GOOD = """
 id: t
@@ -46,7 +46,7 @@ time_of_use:
 
 def test_unquoted_numbers_stay_exact_and_survive_json() -> None:
     tariff = parse_tariff(GOOD, name="t.yaml")
-    assert format(tariff.price(1, None, "energy"), "f") == "0.48831234"
+    assert format(tariff.prices_of("energy")[Cell(1)], "f") == "0.48831234"
     text = tariff.model_dump_json()
     assert '"0.00000001"' in text
     assert parse_tariff(text, name="t.json") == tariff
@@ -72,11 +72,11 @@ def test_what_is_shipped_is_sourced_unverified_and_survives_json(tariff: Tariff)
         ("Asia/Shanghai", "Asia/Beijing", "time_zone: 'Asia/Beijing': allowed is an IANA"),
         ("0.48831234", "4,88", "rates.0.prices"),
         ("0.48831234", "1e-3", "rates.0.prices.energy: '1e-3': allowed is a decimal number"),
-        ("0.48831234", "-1", "rates.0.prices.energy"),
+        ("0.48831234", "-1", "rates: energy: a price below 0: allowed is that of a credit"),
         ("[240, 400.5]", "[240, 240]", "tiers: limits must ascend"),
-        ("tier: 3", "tier: 4", "rates: missing tier 3; allowed is one rate per tier"),
-        ("tier: 3", "tier: 2", "rates: tier 2 stands twice"),
-        ("{energy: 0.00000001}", "{water: 1}", "prices name water; allowed are exactly energy"),
+        ("tier: 3", "tier: 4", "rates: energy: missing tier 3; allowed is one rate for each"),
+        ("tier: 3", "tier: 2", "rates: energy: tier 2 stands twice"),
+        ("{energy: 0.00000001}", "{water: 1}", "tier 2: prices name water; allowed are energy"),
         ("{energy: 0.48831234}", "{energy: 1}, total: 2", "add up to 1, the total says 2"),
         ("id: t", "id: t\nid: t", "t.yaml: not YAML: "),
         ("verified: true", 'verified: "yes"', "verified: 'yes': Input should be a valid boolean"),

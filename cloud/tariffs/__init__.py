@@ -1,0 +1,1 @@
+"""Tariffs: prices as data, and rating, which turns a usage into line items."""
