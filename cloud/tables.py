@@ -7,6 +7,7 @@ from cloud.ingest import attempt_tables as attempts
 from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
+from cloud.ledger import tables as ledger
 from cloud.metering import tables as metering
 from cloud.proofs import tables as proofs
 from cloud.sites import tables as sites
@@ -18,6 +19,7 @@ __all__ = [
     "billing",
     "clocks",
     "ingest",
+    "ledger",
     "metadata",
     "metering",
     "proofs",

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -19,6 +20,10 @@ from cloud.billing.metered import (
 from cloud.billing.pools import PoolHeldError, SharedPool, share
 from cloud.billing.repository import Holder, Run
 from cloud.errors import NotFoundError
+from cloud.ledger import repository as accounts
+from cloud.ledger import service as ledger
+from cloud.ledger.entries import Charge
+from cloud.ledger.service import Teller
 from cloud.metering import repository as meters
 from cloud.metering import service as metering
 from cloud.metering.registers import Consumption, RegisterError
@@ -36,6 +41,7 @@ from cloud.tariffs.tariff import SupplyKind
 log = structlog.get_logger("billing")
 
 SHARED = "shared"
+ENTERED_BY = "bill run"
 
 
 @dataclass
@@ -74,12 +80,28 @@ def run(
         repository.save_tariff(connection, digest, tariff_id, text)
     posted = [{**bill, "posted_us": now_us} for bill in drawn.bills]
     repository.save_bills(connection, posted, drawn.items)
+    _enter(connection, project_id, drawn, now_us)
     repository.save_statements(connection, drawn.statements, drawn.shares)
     repository.save_exceptions(connection, drawn.held)
     done = Run(project_id, period, now_us, len(drawn.bills), len(drawn.held))
     repository.save_run(connection, done)
     log.info("bills_posted", project=project_id, period=period, bills=done.bills, held=done.held)
     return done
+
+
+def _enter(connection: Connection, project_id: str, drawn: Draft, now_us: int) -> None:
+    # bills and books are one transaction: neither is without the other
+    accounts.open_accounts(connection, project_id, date.fromisoformat(f"{drawn.period}-01"))
+    of_premise = accounts.open_accounts_of(connection, project_id)
+    charges = {
+        str(bill["id"]): (
+            of_premise[str(bill["premise_id"])],
+            Charge(drawn.period, str(bill["service"])),
+            int(str(bill["total_fen"])),
+        )
+        for bill in drawn.bills
+    }
+    ledger.post_bills(connection, Teller(project_id, ENTERED_BY, now_us), charges)
 
 
 def draft(

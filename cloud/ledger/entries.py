@@ -35,6 +35,7 @@ class Kind(StrEnum):
     RELIEF = "relief"  # 减免
     DEPOSIT = "deposit"  # 收押金
     REFUND = "refund"  # 退款
+    TRANSFER = "transfer"  # 多收转预收
     VOID = "void"  # 作废
 
 
@@ -149,6 +150,13 @@ def relieved(amounts_fen: Sequence[tuple[Charge, int]]) -> Entry:
         lines.append(Line(Book.RELIEF, fen, charge))
         lines.append(Line(Book.RECEIVABLE, -fen, charge))
     return Entry(Kind.RELIEF, tuple(lines))
+
+
+def transferred(charge: Charge, amount_fen: int, *, book: Book = Book.PREPAID) -> Entry:
+    """What was settled beyond a charge: prepaid again 转预收, or no longer relieved."""
+    _check_above_zero(amount_fen)
+    lines = (Line(Book.RECEIVABLE, amount_fen, charge), Line(book, -amount_fen, charge))
+    return Entry(Kind.TRANSFER, lines)
 
 
 def reversed_entry(entry: Entry) -> Entry:

@@ -1,0 +1,248 @@
+"""All SQL of the ledger."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from cloud.database import insert_new
+from cloud.errors import NotFoundError
+from cloud.ledger.entries import Book, Charge, Entry, Kind, Line
+from cloud.ledger.tables import accounts, entries, lines, numbers
+from cloud.sites.tables import premises, projects
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who is charged for a premise."""
+
+    id: str
+    project_id: str
+    premise_id: str
+    holder: str
+
+
+@dataclass(frozen=True)
+class Entered:
+    """An entry in the books; `counts_as` is its kind, or that of the entry which it undoes."""
+
+    id: int
+    account_id: str
+    entry: Entry
+    counts_as: Kind
+    key: str
+    request: str
+    number: str | None
+    reverses: int | None
+    entered_on: date
+    entered_us: int
+    entered_by: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """An entry that is about to be made."""
+
+    account_id: str
+    entry: Entry
+    key: str
+    request: str
+    counts_as: Kind
+    number: str | None = None
+    reverses: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Whose books, and who enters something when."""
+
+    project_id: str
+    entered_on: date
+    entered_us: int
+    entered_by: str
+
+
+def open_accounts(connection: Connection, project_id: str, opened_on: date) -> int:
+    """Open an account for every premise that has none; return how many."""
+    held = select(accounts.c.premise_id)
+    query = select(premises.c.id, premises.c.holder).where(
+        premises.c.project_id == project_id, premises.c.id.not_in(held)
+    )
+    rows = [
+        {
+            "id": row.id,
+            "project_id": project_id,
+            "premise_id": row.id,
+            "holder": row.holder,
+            "opened_on": opened_on,
+        }
+        for row in connection.execute(query)
+    ]
+    insert_new(connection, accounts, rows)
+    return len(rows)
+
+
+def account_of_premise(connection: Connection, premise_id: str) -> str | None:
+    """Return the open account of a premise, None if there is none."""
+    return connection.scalar(
+        select(accounts.c.id).where(
+            accounts.c.premise_id == premise_id, accounts.c.closed_on.is_(None)
+        )
+    )
+
+
+def open_accounts_of(connection: Connection, project_id: str) -> dict[str, str]:
+    """Return the open account of each premise of a project."""
+    query = select(accounts.c.premise_id, accounts.c.id).where(
+        accounts.c.project_id == project_id, accounts.c.closed_on.is_(None)
+    )
+    return {row.premise_id: row.id for row in connection.execute(query)}
+
+
+def account(
+    connection: Connection, project_id: str, account_id: str, *, lock: bool = False
+) -> Account:
+    """Return an account, locked against every other payment if asked; NotFoundError."""
+    query = select(accounts).where(accounts.c.id == account_id, accounts.c.project_id == project_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        message = f"account {account_id!r} is unknown"
+        raise NotFoundError(message)
+    return Account(row.id, row.project_id, row.premise_id, row.holder)
+
+
+def time_zone(connection: Connection, project_id: str) -> str:
+    """Return a project's time zone."""
+    found: str = connection.execute(
+        select(projects.c.time_zone).where(projects.c.id == project_id)
+    ).scalar_one()
+    return found
+
+
+def add_entries(connection: Connection, stamp: Stamp, fresh: Sequence[Fresh]) -> list[int]:
+    """Enter balanced entries; return their ids, in order."""
+    if not fresh:
+        return []
+    rows = [
+        {
+            "project_id": stamp.project_id,
+            "account_id": item.account_id,
+            "kind": item.entry.kind,
+            "counts_as": item.counts_as,
+            "key": item.key,
+            "request": item.request,
+            "number": item.number,
+            "reverses": item.reverses,
+            "entered_on": stamp.entered_on,
+            "entered_us": stamp.entered_us,
+            "entered_by": stamp.entered_by,
+            "note": item.note,
+        }
+        for item in fresh
+    ]
+    made = connection.execute(
+        entries.insert().returning(entries.c.id, sort_by_parameter_order=True), rows
+    )
+    ids = [int(identity) for identity in made.scalars()]
+    connection.execute(
+        lines.insert(),
+        [
+            {
+                "entry_id": identity,
+                "position": position,
+                "book": line.book,
+                "amount_fen": line.amount_fen,
+                "period": line.charge.period if line.charge else None,
+                "item": line.charge.item if line.charge else None,
+                "late": bool(line.charge and line.charge.late),
+                "channel": line.channel,
+            }
+            for identity, item in zip(ids, fresh, strict=True)
+            for position, line in enumerate(item.entry.lines)
+        ],
+    )
+    return ids
+
+
+def next_number(connection: Connection, project_id: str, kind: str) -> int:
+    """Take the next number of a kind of document: none is left out, none given twice."""
+    insert_new(connection, numbers, [{"project_id": project_id, "kind": kind, "last": 0}])
+    mine = (numbers.c.project_id == project_id) & (numbers.c.kind == kind)
+    taken = connection.execute(
+        numbers.update().where(mine).values(last=numbers.c.last + 1).returning(numbers.c.last)
+    )
+    return int(taken.scalar_one())
+
+
+def entry_of_key(connection: Connection, project_id: str, key: str) -> Entered | None:
+    """Return what was entered under a key, None if nothing was."""
+    query = select(entries).where(entries.c.project_id == project_id, entries.c.key == key)
+    return next(iter(_entered(connection, connection.execute(query).all())), None)
+
+
+def entry(connection: Connection, project_id: str, entry_id: int) -> Entered:
+    """Return one entry; NotFoundError."""
+    query = select(entries).where(entries.c.project_id == project_id, entries.c.id == entry_id)
+    found = _entered(connection, connection.execute(query).all())
+    if not found:
+        message = f"entry {entry_id} is unknown"
+        raise NotFoundError(message)
+    return found[0]
+
+
+def reversal_of(connection: Connection, entry_id: int) -> int | None:
+    """Return the entry that undoes one, None if none does."""
+    return connection.scalar(select(entries.c.id).where(entries.c.reverses == entry_id))
+
+
+def entries_of(connection: Connection, account_id: str) -> list[Entered]:
+    """Return all entries of an account, in the order they were made."""
+    query = select(entries).where(entries.c.account_id == account_id).order_by(entries.c.id)
+    return _entered(connection, connection.execute(query).all())
+
+
+def imbalance(connection: Connection) -> list[int]:
+    """Return the entries whose lines do not add up to zero: none, ever."""
+    query = (
+        select(lines.c.entry_id)
+        .group_by(lines.c.entry_id)
+        .having(func.sum(lines.c.amount_fen) != 0)
+    )
+    return list(connection.scalars(query))
+
+
+def _entered(connection: Connection, rows: Iterable[Row[Any]]) -> list[Entered]:
+    rows = list(rows)
+    if not rows:
+        return []
+    found: dict[int, list[Line]] = {}
+    query = (
+        select(lines)
+        .where(lines.c.entry_id.in_([row.id for row in rows]))
+        .order_by(lines.c.entry_id, lines.c.position)
+    )
+    for line in connection.execute(query):
+        charge = None if line.period is None else Charge(line.period, line.item, line.late)
+        made = Line(Book(line.book), line.amount_fen, charge, line.channel)
+        found.setdefault(line.entry_id, []).append(made)
+    return [
+        Entered(
+            row.id,
+            row.account_id,
+            Entry(Kind(row.kind), tuple(found[row.id])),
+            Kind(row.counts_as),
+            row.key,
+            row.request,
+            row.number,
+            row.reverses,
+            row.entered_on,
+            row.entered_us,
+            row.entered_by,
+            row.note,
+        )
+        for row in rows
+    ]
