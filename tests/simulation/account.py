@@ -10,7 +10,7 @@ from protocols.delivery.records import Record
 from tests.simulation.ledger import UNCERTAIN, Violation, row_key_of
 from tests.simulation.loop import Killed
 from tests.simulation.memory_store import Tables
-from tests.simulation.wire_format import Contents, Row, Told, ids_of, read_payload
+from tests.simulation.wire_format import Contents, Row, Told, ids_of
 
 if TYPE_CHECKING:
     from tests.simulation.disk import Disk
@@ -130,11 +130,12 @@ class Account:
                     raise Violation("I9", f"the read at the edge of an hour is gone: {text}")
 
     def _read(self, name: bytes, payload: bytes) -> Contents | None:
-        numbers = self._oracle.poison.get(hashlib.sha256(payload).digest())
+        digest = hashlib.sha256(payload).digest()
+        numbers = self._oracle.poison.get(digest)
         if numbers is not None:
             self._hold(name, numbers)
             return None
-        found = read_payload(payload)
+        found = self._oracle.read(payload, digest)
         if found is None:
             raise Violation("I3", f"batch {name.hex()} is sealed and no payload", kind="mutated")
         self._hold(name, {self._oracle.number_of(row) for row in found[0].rows})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _QUEUE = 1024
 _RETRY_S = 1.0
+_BLOCKED_S = 0.01
 
 
 class Worker:
@@ -59,7 +60,7 @@ class Worker:
         except BlockedError:
             if transaction is not None:
                 transaction.rollback()
-            self._later(world.step_s() + 0.001, lambda: self._process(size))
+            self._later(world.step_s() + _BLOCKED_S, lambda: self._process(size))
             return
         self._transaction = transaction
         del self.inbox[:size]

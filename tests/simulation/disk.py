@@ -102,7 +102,7 @@ class Disk:
         found = self.files.get(name)
         if found is None:
             raise FileNotFoundError(2, "no such file", name)
-        return found if isinstance(found, bytes) else found.serialize()
+        return found if isinstance(found, bytes) else _content(found)
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file's bytes."""
@@ -135,7 +135,7 @@ class Disk:
 
     def pages(self) -> int:
         """Return how many pages the journal's own file has, readable or not."""
-        return len(self.raw.serialize()) // PAGE_BYTES
+        return len(_content(self.raw)) // PAGE_BYTES
 
     def used_bytes(self) -> int:
         """Return what the journal's file and the files beside it take."""
@@ -174,7 +174,7 @@ class Disk:
     def damage(self, places: Iterator[tuple[int, int]]) -> None:
         """Flip bits of the journal's file at rest."""
         self.kill()
-        content = files.flipped(self.raw.serialize(), places)
+        content = files.flipped(_content(self.raw), places)
         self.raw.close()
         self.files[self.file] = _new()
         self.raw.deserialize(content)
@@ -332,6 +332,14 @@ def _failure(message: str, code: int) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(message)
     error.sqlite_errorcode = code
     return error
+
+
+def _content(raw: sqlite3.Connection) -> bytes:
+    # of a database in which nothing was ever written there are no bytes
+    try:
+        return raw.serialize()
+    except sqlite3.OperationalError:
+        return b""
 
 
 def _new() -> sqlite3.Connection:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 ONE_IN = 40
 FLOODER = "gw-1"
 _GATEWAYS = 3
-_FLOODS = 3
+_FLOODS = 2
 _BATCHES = 25
+_LASTS_S = 16.0
 _LATENCY_S = 0.02
 # a group's work grows with it: so a flood is felt at all
 _BATCH_COST_S = 0.02
@@ -61,15 +62,15 @@ def plan(seed: int) -> Plan:
         gateways=_GATEWAYS,
         credit=4,
         latency_s=_LATENCY_S,
-        append_s=1.5,
-        fault_s=30.0,
+        append_s=2.0,
+        fault_s=_LASTS_S,
         batch_cost_s=_BATCH_COST_S,
     )
 
 
 def floods(rng: Random) -> list[tuple[float, int]]:
     """Return when, and how many batches at once."""
-    return [(rng.uniform(3, 25), _BATCHES) for _ in range(_FLOODS)]
+    return [(rng.uniform(3, _LASTS_S - 3), _BATCHES) for _ in range(_FLOODS)]
 
 
 def judge(calm: Stopwatch, flooded: Stopwatch) -> None:

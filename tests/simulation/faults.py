@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from random import Random
 
-REAL_CLOUD_ONE_IN = 40
+REAL_CLOUD_ONE_IN = 80
 DAY_S = 86_400
+# how often all machines of a world together look at their meters: what a world costs hangs on it
+_POLLS = (4, 6, 9, 13)
+_POLLS_OF_FULL = 32
 _FAULTS = """
     drop repeat delay flip skew misdirect poison foreign cuts gateway_kills cloud_kills broker_wipes
     clones gateway_restores cloud_restores clock_jumps full_disks floods damages strikes undated
@@ -74,20 +77,22 @@ def draw(rng: Random, *, real_cloud: bool | None = None) -> Plan:
     more = Random(rng.getstate()[1][1])
     grace_s = rng.choice((7 * DAY_S, 7 * DAY_S, 7 * DAY_S, 60))
     chosen = rng.randrange(REAL_CLOUD_ONE_IN) == 0
+    gateways = rng.choice((1, 1, 1, 2, 2, 3))
+    fault_s = rng.uniform(30, 90)
     plan = Plan(
-        gateways=rng.choice((1, 1, 1, 2, 2, 3)),
+        gateways=gateways,
         workers=rng.randint(1, 3),
-        fault_s=rng.uniform(40, 140),
-        append_s=rng.choice((4.0, 8.0, 16.0)),
+        fault_s=fault_s,
+        append_s=fault_s * gateways / rng.choice(_POLLS),
         latency_s=rng.choice((0.005, 0.05, 0.5)),
-        drop=chance(0.3),
-        repeat=chance(0.3),
-        delay=chance(0.3),
-        flip=chance(0.05),
-        skew=chance(0.05),
-        misdirect=chance(0.1),
-        poison=chance(0.1),
-        foreign=chance(0.1),
+        drop=chance(0.4),
+        repeat=chance(0.4),
+        delay=chance(0.4),
+        flip=chance(0.1),
+        skew=chance(0.1),
+        misdirect=chance(0.15),
+        poison=chance(0.2),
+        foreign=chance(0.2),
         hop=rng.choice((0.0, 0.1, 0.5)),
         cuts=count(6),
         half_open=rng.random(),
@@ -132,7 +137,8 @@ def _with_more(plan: Plan, rng: Random, strength: float) -> Plan:
     if kind < 0.47 and strength:
         # twins that hear each other's answers, and a cloud that forgets while those are late
         plan = replace(plan, drop=max(plan.drop, 0.25), delay=max(plan.delay, 0.2), takeover=False)
-        return replace(plan, clones=2, cloud_restores=max(1, plan.cloud_restores))
+        every_s = plan.append_s * (plan.gateways + 2) / plan.gateways
+        return replace(plan, clones=2, cloud_restores=max(1, plan.cloud_restores), append_s=every_s)
     return plan
 
 
@@ -140,17 +146,18 @@ def _full(plan: Plan, rng: Random, strength: float) -> Plan:
     # hours go by in minutes, and the link is down for most of them
     down_s = rng.uniform(0.1, 0.4) * plan.fault_s
     outages = ((down_s, rng.uniform(down_s, plan.fault_s)),)
-    pages = rng.choice((300, 360, 420))
+    gateways = min(plan.gateways, rng.choice((1, 1, 2)))
+    pages = rng.choice((170, 190, 220))
     return replace(
         plan,
-        gateways=min(plan.gateways, 2),
+        gateways=gateways,
         limit_bytes=2 * 128 * 1024 + pages * 1024,
         pace=rng.choice((60, 120)),
         strikes=rng.choice((0.0, 0.0, 0.002, 0.01)) * strength,
         outages=outages,
-        append_s=plan.fault_s / 60,
-        word_bytes=400,
-        rows=rng.choice((16, 32)),
+        append_s=plan.fault_s / _POLLS_OF_FULL,
+        word_bytes=1200,
+        rows=rng.choice((8, 16)),
         poison=plan.poison if rng.random() < 0.3 else 0.0,
         clones=0,
         gateway_restores=0,

@@ -59,6 +59,7 @@ class GatewayNode:
         self.boot_bomb = 0
         self.life = 0
         self.restored = 0
+        self.greeted_s = -1.0
         self._sealed_us = 0
         self._pending: list[tuple[Record, int]] = []
 
@@ -165,6 +166,10 @@ class GatewayNode:
             return False
         stands = [self.journal.status(lane) for lane in LANES]
         return all(lane.tail_records == 0 and lane.acked == lane.next - 1 for lane in stands)
+
+    def was_answered(self, since_s: float, after_s: float) -> bool:
+        """Whether a HELLO since then went to the broker at least `after_s` ago."""
+        return since_s <= self.greeted_s <= self.world.loop.now_s - after_s
 
     def sending(self, topic: str, payload: bytes) -> None:
         """Let the oracle see what leaves, or die instead."""

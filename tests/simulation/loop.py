@@ -2,8 +2,10 @@
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 MOST_STEPS = 200_000
@@ -25,18 +27,26 @@ class Loop:
         self.current: Task | None = None
         self.steps = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        # most is due at once, and needs no place in an order of time
+        self._due: deque[Callable[[], None]] = deque()
         self._number = 0
 
     def later(self, delay_s: float, call: Callable[[], None]) -> None:
         """Call after `delay_s` of virtual time; what is due at once keeps its order."""
+        if delay_s <= 0:
+            self._due.append(call)
+            return
         self._number += 1
         heapq.heappush(self._queue, (self.now_s + delay_s, self._number, call))
 
     def run_until(self, end_s: float) -> None:
         """Take every event up to `end_s`."""
-        queue = self._queue
-        while queue and queue[0][0] <= end_s:
-            self.now_s, _, call = heapq.heappop(queue)
+        queue, due = self._queue, self._due
+        while due or (queue and queue[0][0] <= end_s):
+            if due:
+                call = due.popleft()
+            else:
+                self.now_s, _, call = heapq.heappop(queue)
             self.steps += 1
             if self.steps > MOST_STEPS:
                 raise EndlessError
@@ -152,6 +162,6 @@ class Task:
             self.finished.set(error=error)
         else:
             self._waiting = signal
-            signal.waiters.append(lambda: self._wake(signal))
+            signal.waiters.append(partial(self._wake, signal))
         finally:
             loop.current = before

@@ -55,6 +55,8 @@ class Broker:
         """Take a message from a gateway; nothing comes through a link that is half open."""
         if session.broken or session.half_open:
             return
+        if message.topic.endswith("hello"):
+            session.node.greeted_s = self.world.loop.now_s
         self.world.loop.later(self.world.latency_s(), puback.set)
         for topic, payload in self._spoilt(message):
             self.carry(partial(self.world.cloud.receive, Message(topic, payload)))

@@ -38,9 +38,11 @@ Answered = tuple[str, messages.Answer]
 class Seen:
     """A batch as it was first sent; `groups` and `kept` are of the batches that it replaces."""
 
-    def __init__(self, place: Place, contents: Contents | None, numbers: frozenset[int]) -> None:
-        self.gateway = place.gateway
-        self.digest = hashlib.sha256(place.payload).digest()
+    def __init__(
+        self, gateway: str, digest: bytes, contents: Contents | None, numbers: frozenset[int]
+    ) -> None:
+        self.gateway = gateway
+        self.digest = digest
         self.rows = None if contents is None else contents.rows
         self.told: list[Told] = [] if contents is None else contents.told
         self.groups: dict[bytes, list[Row]] = {} if contents is None else contents.kept
@@ -66,6 +68,7 @@ class Oracle:
         self._digests: dict[Key, bytes] = {}
         self._fenced: set[Key] = set()
         self._windows: dict[tuple[str, int], ledger.Window] = {}
+        self._read: dict[bytes, tuple[Contents, bytes] | None] = {}
 
     def appended(self, number: int, record: Record, gateway: str) -> None:
         """Take note of a record before it is given to the journal."""
@@ -76,6 +79,12 @@ class Oracle:
     def poisoned(self, payload: bytes, numbers: Iterable[int]) -> None:
         """Take note of a payload that nobody will be able to decode."""
         self.poison[hashlib.sha256(payload).digest()] = frozenset(numbers)
+
+    def read(self, payload: bytes, digest: bytes) -> tuple[Contents, bytes] | None:
+        """Return what `wire_format.read_payload` does, read once for each SHA-256."""
+        if digest not in self._read:
+            self._read[digest] = read_payload(payload)
+        return self._read[digest]
 
     def session(self, node: "GatewayNode") -> None:
         """A gateway begins a session: nothing on its way before counts."""
@@ -98,9 +107,10 @@ class Oracle:
         self._check_links(node, place)
         node.check_bounds()
         seen = self.batches.get(place.batch_id)
+        digest = hashlib.sha256(place.payload).digest()
         if seen is None:
-            seen = self.batches[place.batch_id] = self._first_sight(place)
-        if seen.digest != hashlib.sha256(place.payload).digest() or seen.gateway != place.gateway:
+            seen = self.batches[place.batch_id] = self._first_sight(place, digest)
+        if seen.digest != digest or seen.gateway != place.gateway:
             raise Violation("I3", f"batch {place.batch_id.hex()} was sealed twice", kind="mutated")
         unknown = seen.numbers - node.disk.committed - node.disk.doubtful
         if unknown:
@@ -167,11 +177,11 @@ class Oracle:
         """Return the number that the simulation gave to a record."""
         return number_of(row)
 
-    def _first_sight(self, place: Place) -> Seen:
-        numbers = self.poison.get(hashlib.sha256(place.payload).digest())
+    def _first_sight(self, place: Place, digest: bytes) -> Seen:
+        numbers = self.poison.get(digest)
         if numbers is not None:
-            return Seen(place, None, numbers)
-        read = read_payload(place.payload)
+            return Seen(place.gateway, digest, None, numbers)
+        read = self.read(place.payload, digest)
         if read is None:
             raise Violation("I3", f"batch {place.batch_id.hex()} is no payload", kind="mutated")
         contents, root = read
@@ -187,7 +197,7 @@ class Oracle:
             raise Violation("I2", f"batch {place.batch_id.hex()} repeats", kind="duplicated")
         if root != place.root:
             raise Violation("root", f"batch {place.batch_id.hex()} has another Merkle root")
-        return Seen(place, contents, frozenset(map(number_of, contents.rows)))
+        return Seen(place.gateway, digest, contents, frozenset(map(number_of, contents.rows)))
 
     def _check_links(self, node: "GatewayNode", place: Place) -> None:
         # one disk has one chain in each epoch, until it is another disk

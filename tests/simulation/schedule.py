@@ -32,7 +32,7 @@ def arrange(world: "World") -> None:
     strike(plan.clones, lambda: _clone(world))
     strike(plan.clock_jumps, lambda: _jump(world))
     strike(plan.full_disks, lambda: _fill_disk(world))
-    strike(plan.floods, lambda: _pick(world).flood(rng.randint(20, 150)))
+    strike(plan.floods, lambda: _pick(world).flood(rng.randint(12, 48)))
     strike(plan.gateway_restores, lambda: _restore_gateway(world))
     strike(plan.cloud_restores, lambda: _restore_cloud(world))
     strike(plan.damages, lambda: _damage(world))
@@ -98,7 +98,7 @@ def _fill_disk(world: "World") -> None:
         node.disk.make_room()
         node.disk.broken = None
 
-    world.loop.later(world.rng.uniform(1, 40), mend)
+    world.loop.later(world.rng.uniform(1, 30), mend)
 
 
 def _damage(world: "World") -> None:
@@ -126,7 +126,7 @@ def _restore_gateway(world: "World") -> None:
     node = _pick(world)
     image = node.disk.image()
     world.oracle.copied |= image.unsealed | image.doubtful
-    world.loop.later(world.rng.uniform(0, _OLDEST_S), lambda: _put_back(world, node, image))
+    world.loop.later(_age_s(world), lambda: _put_back(world, node, image))
 
 
 def _put_back(world: "World", node: "GatewayNode", image: Image) -> None:
@@ -134,10 +134,15 @@ def _put_back(world: "World", node: "GatewayNode", image: Image) -> None:
         node.restore(image)
 
 
+def _age_s(world: "World") -> float:
+    # what is put back after the faults is put back never
+    return world.rng.uniform(0, min(_OLDEST_S, world.plan.fault_s - world.loop.now_s))
+
+
 def _restore_cloud(world: "World") -> None:
     # never older than what gateways promise to keep after an acknowledgement
     image = world.cloud.store.image()
-    age_s = world.rng.uniform(0, min(_OLDEST_S, world.plan.grace_s / 3))
+    age_s = min(_age_s(world), world.plan.grace_s / 3)
 
     def put_back() -> None:
         if not world.broker.calm:

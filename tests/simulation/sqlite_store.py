@@ -1,11 +1,22 @@
 """The cloud's real tables and SQL, on SQLite in memory."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, literal_column, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    literal_column,
+    select,
+)
 from sqlalchemy.pool import StaticPool
 
 from cloud import tables as _all_tables  # noqa: F401 - each module's tables join the metadata
@@ -126,21 +137,21 @@ class SqliteStore:
                 Refused(row.gateway_id, row.lane, row.batch_id, row.reason, row.body)
             )
         found.outbox += [row.batch_id for row in self._new_rows(ingest.outbox)]
-        for row in run(select(ingest.lanes)):
+        for row in run(_all_of(ingest.lanes)):
             epoch = int.from_bytes(row.epoch, "big")
             found.lanes[row.gateway_id, row.lane, epoch] = LaneState(
                 epoch, row.through, row.hash_through, row.fenced
             )
-        for row in run(select(ingest.generations)):
+        for row in run(_all_of(ingest.generations)):
             found.generations[row.gateway_id] = row.generation
-        for row in run(select(clock_fixes)):
+        for row in run(_all_of(clock_fixes)):
             boot = (row.gateway_id, bytes(row.boot_id))
             found.fixes[boot, row.monotonic_us] = Fix(
                 row.monotonic_us, row.wall_us, row.error_us, row.source
             )
         found.undated = {
             (bytes(row.batch_id), (row.gateway_id, bytes(row.boot_id))): row.readings
-            for row in run(select(undated_batches))
+            for row in run(_all_of(undated_batches))
         }
         for row in self._new_rows(ingest.replaced_batches):
             found.replaced[row.gateway_id, bytes(row.replaced_id)] = Replacement(
@@ -149,9 +160,8 @@ class SqliteStore:
         self._connection.rollback()
 
     def _new_rows(self, table: Table) -> Sequence[Any]:
-        place = literal_column("rowid").label("place")
-        query = select(place, table).where(place > self._read_rows[table.name]).order_by(place)
-        rows = self._connection.execute(query).all()
+        after = {"after": self._read_rows[table.name]}
+        rows = self._connection.execute(_later_of(table), after).all()
         if rows:
             self._read_rows[table.name] = rows[-1].place
         return rows
@@ -165,6 +175,17 @@ class SqliteStore:
 
 
 @cache
+def _all_of(table: Table) -> Select[Any]:
+    # to build a query costs more than to run it
+    return select(table)
+
+
+@cache
+def _later_of(table: Table) -> Select[Any]:
+    place = literal_column("rowid").label("place")
+    return select(place, table).where(place > bindparam("after")).order_by(place)
+
+
 def _engine() -> Engine:
     engine = create_engine("sqlite://", poolclass=StaticPool)
 
@@ -180,13 +201,24 @@ def _engine() -> Engine:
     return engine
 
 
-@cache
 def _connection() -> Connection:
+    # what was opened before a fork is of no use to the child
+    return _connection_of(os.getpid())
+
+
+@cache
+def _connection_of(process: int) -> Connection:
+    del process
     return _engine().connect()
 
 
-@cache
 def _blank() -> sqlite3.Connection:
+    return _blank_of(os.getpid())
+
+
+@cache
+def _blank_of(process: int) -> sqlite3.Connection:
+    del process
     image = sqlite3.connect(":memory:")
     _raw(_connection()).backup(image)
     _connection().rollback()

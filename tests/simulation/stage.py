@@ -1,10 +1,12 @@
 """The stage: puts virtual time, seeded chance and simulated parts where the real ones are named."""
 
 import contextlib
+import gc
 import secrets
 import time
 import types
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # a tick costs as much in a calm hour as in a bad minute
-_TICK_S = 5.0
+_TICK_S = 10.0
 _LATER_VERSION = 99
+_COLLECTED_AFTER = 16
+_entered = count(1)
 _HOUR_US = 3_600_000_000
 # a step of the clock is looked for as often
 _LOOK_S = 5.0
@@ -100,7 +104,7 @@ def installed() -> Iterator[None]:
         (clocks, "repository", clocks.repository),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
-    with mounted():
+    with mounted(), _collecting_seldom():
         for owner, name, value in changes:
             setattr(owner, name, value)
         try:
@@ -114,6 +118,8 @@ def enter(entered: "World") -> None:
     """Let a world be the one that runs, with its own limits."""
     global world  # noqa: PLW0603 - one world runs at a time in a process
     world = entered
+    if next(_entered) % _COLLECTED_AFTER == 0:
+        gc.collect()
     receiver.CREDIT = entered.plan.credit
     receiver.WINDOW = sender.LEAST_WINDOW = entered.window
     real = entered.plan.real_cloud
@@ -130,6 +136,20 @@ def enter(entered: "World") -> None:
 def tick(every_s: float | None) -> None:
     """Let uplinks look for what is new so seldom; None for as often as ever."""
     edge.uplink.TICK_S = _TICK_S if every_s is None else every_s
+
+
+@contextlib.contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    # a world is one knot of references: looking for garbage while it lives finds none
+    was_enabled = gc.isenabled()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+        gc.unfreeze()
 
 
 class _Chance:

@@ -31,8 +31,9 @@ _WRONG_US = (0, 0, -20 * 365 * 24 * _HOUR_US, -7 * _HOUR_US, _HOUR_US, 30 * 24 *
 _TRACE = 60
 _HEAL_S = 1200.0
 _LOOK_S = 5.0
-# two HELLOs: a cloud that forgot something hears of it by then
-_CALM_S = 70.0
+# by then the answer to a HELLO is there; and what was late before the faults ended
+_ANSWERED_S = 4.0
+_LATE_S = 30.0
 _CALM_TICK_S = 15.0
 
 
@@ -162,7 +163,7 @@ class World:
 
     def hop_s(self) -> float:
         """Return how long a call waits for a thread."""
-        if self.rng.random() >= self.plan.hop:
+        if not self.plan.hop or self.rng.random() >= self.plan.hop:
             return 0.0
         return self.rng.random() * 0.05
 
@@ -178,24 +179,34 @@ class World:
         # a seal or two after the faults: what was collected meanwhile is committed first
         self.loop.run_until(self.loop.now_s + 15.0)
         self.growing = False
-        self._drain(_CALM_S)
+        self._drain(self.loop.now_s + _LATE_S)
         if self.plan.signs:
             for node in self.nodes:
                 node.sign_last()
-            self._drain(_LOOK_S)
+            self._drain()
 
-    def _drain(self, calm_s: float) -> None:
-        # quiet for so long, with everything sealed and acknowledged
+    def _drain(self, calm_from_s: float | None = None) -> None:
+        # everything is sealed and acknowledged; if it shall be calm, still so after one more HELLO
+        # of each gateway: a cloud that forgot something hears of it by then
         end_s = self.loop.now_s + _HEAL_S
-        quiet_s = 0.0
-        while quiet_s < calm_s:
+        quiet = False
+        since_s = self.loop.now_s
+        while not quiet:
             for node in self.nodes:
                 if node.has_tail():
                     node.seal_all()
             self.loop.run_until(self.loop.now_s + _LOOK_S)
             drained = all(node.is_drained() for node in self.nodes)
-            quiet_s = quiet_s + _LOOK_S if drained else 0.0
+            if not drained:
+                since_s = self.loop.now_s
             stage.tick(_CALM_TICK_S if drained else None)
+            quiet = drained and (
+                calm_from_s is None
+                or (
+                    self.loop.now_s >= calm_from_s
+                    and all(node.was_answered(since_s, _ANSWERED_S) for node in self.nodes)
+                )
+            )
             if self.loop.now_s > end_s:
                 left = [node.name for node in self.nodes if not node.is_drained()]
                 raise Violation("I13", f"{left} do not drain", kind="stuck")
