@@ -358,7 +358,7 @@ class Journal:
     def _note_boot(self) -> None:
         # whose monotonic clock the tail is read by, should this run not come to seal it
         if not self._boot_noted:
-            self._set_marks({BOOT_MARK: self.boot_id.hex()})
+            self._set_marks({BOOT_MARK: self._chain.boot_mark()})
 
     def _set_marks(self, marks: Mapping[str, str]) -> None:
         for key, value in marks.items():

@@ -29,10 +29,15 @@ class Chain:
         self.boot_id = secrets.token_bytes(BOOT_ID_BYTES)
         self._counter = 0
         self._sealed_at_us: dict[int, int] = {}
-        # what an earlier run left open was read by that run's monotonic clock, which is not ours
+        # what earlier runs left open was read by their monotonic clocks, which are not ours
         (self._left,) = db.execute("SELECT ifnull(max(id), 0) FROM tail").fetchone()
         before = db.execute("SELECT value FROM marks WHERE key = ?", (BOOT_MARK,)).fetchone()
-        self._left_boot_id = None if before is None else bytes.fromhex(before[0])
+        self._left_boots = _boots("" if before is None else str(before[0]), self._left)
+
+    def boot_mark(self) -> str:
+        """Return whose monotonic clocks the open tail is read by: runs before ours, then ours."""
+        left = [f"{boot_id.hex()}:{last}" for last, boot_id in self._left_boots]
+        return " ".join([*left, self.boot_id.hex()])
 
     def next(self, lane: int) -> int:
         """Return the sequence number that a lane's next batch will have."""
@@ -56,10 +61,14 @@ class Chain:
                 count += records
                 if count > batch.MAX_RECORDS:
                     break
-        left = [record for row, body in tail if row <= self._left for record in decode_tail(body)]
-        records = [record for row, body in tail if row > self._left for record in decode_tail(body)]
-        if left:
-            self._store_left(lane, left, now_us)
+        begun = 0
+        for last, boot_id in self._left_boots:
+            bodies = [body for row, body in tail if begun < row <= last]
+            if bodies:
+                left = [record for body in bodies for record in decode_tail(body)]
+                self._store_left(lane, left, now_us, boot_id)
+            begun = last
+        records = [record for row, body in tail if row > begun for record in decode_tail(body)]
         self.store(lane, [*records, *more], now_us)
         if tail:
             self._db.execute("DELETE FROM tail WHERE lane = ? AND id <= ?", (lane, tail[-1][0]))
@@ -142,16 +151,16 @@ class Chain:
             return
         self.place(lane, [self._insert(len(records), root, payload, now_us)])
 
-    def _store_left(self, lane: int, records: Sequence[Record], now_us: int) -> None:
+    def _store_left(
+        self, lane: int, records: Sequence[Record], now_us: int, boot_id: bytes
+    ) -> None:
         own = (self.boot_id, self._counter)
-        if self._left_boot_id is not None:
-            # two copies of one disk may both seal it, each with bytes of its own
-            self.boot_id, self._counter = self._left_boot_id, _LEFTOVERS + secrets.randbits(30)
+        # two copies of one disk may both seal it, each with bytes of its own
+        self.boot_id, self._counter = boot_id, _LEFTOVERS + secrets.randbits(30)
         try:
             self.store(lane, records, now_us)
         finally:
-            if self._left_boot_id is not None:
-                self.boot_id, self._counter = own
+            self.boot_id, self._counter = own
 
     def _replacing(self, part: Mapping[bytes, Sequence[Reading]], now_us: int) -> list[int]:
         try:
@@ -181,3 +190,18 @@ class Chain:
             (batch_id(self.boot_id, self._counter), records, root, payload, now_us),
         )
         return int(cursor.lastrowid or 0)
+
+
+def _boots(mark: str, left: int) -> list[tuple[int, bytes]]:
+    # the last row of the tail that each earlier run wrote, and its boot; ids are never used again
+    if not left:
+        return []
+    try:
+        parts = [part.partition(":") for part in mark.split()]
+        boots = [(int(last or left), bytes.fromhex(boot)) for boot, _, last in parts]
+    except ValueError:
+        boots = []
+    if not boots or any(len(boot) != BOOT_ID_BYTES for _, boot in boots):
+        # of unknown runs: nobody's clock dates it
+        return [(left, secrets.token_bytes(BOOT_ID_BYTES))]
+    return boots

@@ -62,10 +62,13 @@ class Remains:
                 if isinstance(epoch, bytes) and isinstance(generation, int):
                     yield lane, epoch, generation
 
-    def tail(self) -> Iterator[tuple[object, object, object]]:
-        """Give each row of the tail: lane, records, body."""
-        for row in self._ids(_TAIL):
-            yield from self._all("SELECT lane, records, body FROM tail WHERE id = ?", row)
+    def tail(self) -> Iterator[tuple[int, object, object, object]]:
+        """Give each row of the tail in order: id, lane, records, body."""
+        for row in sorted(self._ids(_TAIL)):
+            for lane, records, body in self._all(
+                "SELECT lane, records, body FROM tail WHERE id = ?", row
+            ):
+                yield row, lane, records, body
 
     def batch_rows(self) -> set[int]:
         """Return the rows of the batches that the table still lists."""

@@ -294,7 +294,7 @@ def _keep(db: sqlite3.Connection, chain: Chain, items: Sequence[_Sealed], result
 
 def _take_tail(source: Remains, db: sqlite3.Connection, result: _Found) -> None:
     versions = (2, 1) if source.version() == 1 else (2,)
-    for lane, records, body in source.tail():
+    for row, lane, records, body in source.tail():
         rows = None
         for version in versions:
             if rows is None and isinstance(body, bytes):
@@ -305,8 +305,9 @@ def _take_tail(source: Remains, db: sqlite3.Connection, result: _Found) -> None:
             lost = records if isinstance(records, int) and 0 <= records < _MOST_RECORDS else 0
             result.tail_lost[known] = result.tail_lost.get(known, 0) + lost
             continue
+        # its id says whose monotonic clock it was read by
         db.execute(
-            "INSERT INTO tail (lane, records, body) VALUES (?, ?, ?)",
-            (lane, len(rows), encode_tail(rows)),
+            "INSERT INTO tail (id, lane, records, body) VALUES (?, ?, ?, ?)",
+            (row, lane, len(rows), encode_tail(rows)),
         )
         result.tail += len(rows)

@@ -302,6 +302,24 @@ def test_what_a_run_left_open_is_sealed_under_its_own_id(open_journal: OpenJourn
     assert second.status(LANE_READINGS).tail_records == 0
 
 
+def test_what_two_runs_left_open_is_sealed_under_the_ids_of_both(open_journal: OpenJournal) -> None:
+    first = open_journal()
+    first.append(LANE_READINGS, [reading(1)])
+    first.close()
+    second = open_journal()
+    second.append(LANE_READINGS, [reading(2)])
+    second.append(LANE_EVENTS, [Event("", "started", 1, 2)])
+    second.close()
+    third = open_journal()
+    third.append(LANE_READINGS, [reading(3)], seal_at_us=START_US)
+    third.append(LANE_EVENTS, [Event("", "started", 3, 4)], seal_at_us=START_US)
+    boots = [item.batch_id[: envelope.BOOT_ID_BYTES] for item in chain(third)]
+    assert boots == [first.boot_id, second.boot_id, third.boot_id]
+    assert records(third) == [reading(1), reading(2), reading(3)]
+    boots = [item.batch_id[: envelope.BOOT_ID_BYTES] for item in chain(third, LANE_EVENTS)]
+    assert boots == [second.boot_id, third.boot_id]
+
+
 def test_a_long_tail_is_sealed_bit_by_bit(open_journal: OpenJournal) -> None:
     journal = open_journal()
     rows = [reading(number) for number in range(10_000)]
