@@ -76,6 +76,30 @@ CLOCK_QUALITIES: Final = {
     "none": N_("No readings"),
 }
 
+CHANNELS: Final = {
+    "cash": N_("Cash"),
+    "bank": N_("Bank transfer"),
+    "pos": N_("Card"),
+    "wechat": N_("WeChat"),
+    "alipay": N_("Alipay"),
+    "online": N_("Online"),
+}
+
+ENTRIES: Final = {
+    "bill": N_("Bill"),
+    "credit_note": N_("Credit note"),
+    "late_charge": N_("Late charge"),
+    "opening": N_("Opening balance"),
+    "payment": N_("Payment"),
+    "offset": N_("Offset from prepaid"),
+    "deposit_offset": N_("Offset from deposit"),
+    "relief": N_("Relief"),
+    "deposit": N_("Deposit"),
+    "refund": N_("Refund"),
+    "transfer": N_("Overpaid, prepaid again"),
+    "void": N_("Void"),
+}
+
 POOL_KINDS: Final = {
     "public": N_("Public area use"),
     "loss": N_("Line loss"),

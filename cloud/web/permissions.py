@@ -29,6 +29,7 @@ NAVIGATION: Final = (
     NavEntry("/", N_("My home"), frozenset({"resident"})),
     NavEntry("/devices", N_("Devices"), STAFF),
     NavEntry("/alerts", N_("Alerts"), STAFF),
+    NavEntry("/cashier", N_("Cashier"), BILLING),
     NavEntry("/bills", N_("Bills"), SHEETS),
     NavEntry("/bill-sheets", N_("Public sheets"), SHEETS),
     NavEntry("/quarantine", N_("Quarantine"), QUARANTINE),

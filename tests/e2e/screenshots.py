@@ -50,6 +50,11 @@ def addresses(page: Page, url: str, role: str) -> Iterator[tuple[str, str]]:
     if role == "manager":
         yield "water", "/devices/w-1-303"
         yield "bills", "/bills"
+        yield "cashier", "/cashier"
+        yield "account", "/accounts/1-101"
+        yield "account-paid", "/accounts/1-102"
+        yield "approvals", "/approvals"
+        yield "collection", "/collection"
         yield "nothing", "/nothing"
         yield "english", "/language/en?next=/"
         yield "english-alerts", "/alerts"
