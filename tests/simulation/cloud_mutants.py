@@ -47,13 +47,6 @@ CLOUD_MUTANTS: Final = (
         "",
     ),
     Mutant(
-        "unknown-below-is-known",
-        "cloud 3: an unknown id at or below the watermark",
-        f"{_RECEIVER}:RULES",
-        "an unknown batch at or below the watermark",
-        "KNOWN",
-    ),
-    Mutant(
         "past-the-window",
         "cloud 2: only within the window",
         f"{_RECEIVER}:RULES",

@@ -18,13 +18,6 @@ GATEWAY_MUTANTS: Final = (
         "",
     ),
     Mutant(
-        "ack-of-any-generation",
-        "gateway 3: only of the current generation",
-        f"{_SENDER}:ACK_RULES",
-        "of an older generation",
-        "",
-    ),
-    Mutant(
         "ack-of-any-hash",
         "gateway 3: only with our own hash",
         f"{_SENDER}:ACK_RULES",
@@ -65,20 +58,6 @@ GATEWAY_MUTANTS: Final = (
         f"{_SENDER}:ACK_RULES",
         "that goes back",
         "IGNORE",
-    ),
-    Mutant(
-        "gone-is-waited-for",
-        "gateway 5, 7: what grace dropped is not waited for",
-        f"{_SENDER}:ACK_RULES",
-        "of a new generation that asks for what we no longer hold",
-        "IGNORE",
-    ),
-    Mutant(
-        "unknown-hash-believed",
-        "gateway 3: a hash that we should know",
-        f"{_SENDER}:ACK_RULES",
-        "of a batch whose hash we should know and do not",
-        "",
     ),
     Mutant(
         "rewind-not-journaled",
@@ -156,8 +135,8 @@ GATEWAY_MUTANTS: Final = (
         "tail-emptied-too-far",
         "I1: only what is sealed leaves the tail",
         "",
-        "SELECT id, body FROM tail WHERE lane = ? ORDER BY id",
-        "SELECT id, body FROM tail WHERE lane = ? ORDER BY id DESC LIMIT 1",
+        "SELECT id, records, body FROM tail WHERE lane = ? ORDER BY id",
+        "SELECT id, records, body FROM tail WHERE lane = ? ORDER BY id DESC LIMIT 1",
     ),
     Mutant(
         "no-grace",

@@ -60,6 +60,8 @@ class Broker:
         self.world.loop.later(self.world.latency_s(), puback.set)
         for topic, payload in self._spoilt(message):
             self.carry(partial(self.world.cloud.receive, Message(topic, payload)))
+        for forged in self.world.forger.forged(message):
+            self.carry(partial(self.world.cloud.receive, forged))
 
     def down(self, gateway: str, payload: bytes) -> None:
         """Bring an answer of the cloud to whoever listens as this gateway."""

@@ -1,5 +1,6 @@
 """Each rule of the delivery removed in turn is caught by the seeds on record."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,19 @@ def test_there_are_at_least_forty_and_the_table_has_them_all() -> None:
 
     assert set(table) == {mutant.name for mutant in MUTANTS}
     assert len(caught(table)) >= 40
+
+
+def test_the_sql_that_mutants_change_is_in_the_journal() -> None:
+    texts = [
+        node.value
+        for file in (ROOT / "edge").glob("journal*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    wanted = {mutant.name: mutant.old for mutant in MUTANTS if not mutant.where}
+
+    assert wanted
+    assert [name for name, old in wanted.items() if not any(old in text for text in texts)] == []
 
 
 @pytest.mark.slow

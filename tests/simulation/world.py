@@ -15,6 +15,7 @@ from tests.simulation import fairness, faults, stage
 from tests.simulation.cloud import Cloud
 from tests.simulation.fairness import Stopwatch
 from tests.simulation.faults import Plan
+from tests.simulation.forger import Forger
 from tests.simulation.gateway import GatewayNode
 from tests.simulation.ledger import Violation
 from tests.simulation.loop import EndlessError, Loop
@@ -64,6 +65,7 @@ class World:
         self.loop = Loop()
         self.growing = True
         self.oracle = Oracle(self)
+        self.forger = Forger(self)
         self.broker = Broker(self)
         self.nodes: list[GatewayNode] = []
         self._trace: deque[tuple[Any, ...]] = deque(maxlen=_TRACE)
