@@ -202,11 +202,11 @@ class Journal:
 
     def release(
         self, lane: int, through: int, generation: int, now_us: int, *, epoch: int | None = None
-    ) -> None:
+    ) -> bool:
         """Note the acknowledged watermark and drop batches whose grace has passed.
 
         Where an `epoch` is given and is no longer the lane's, nothing is done. Without room
-        nothing is noted either: the acknowledgement comes again.
+        nothing is noted either, and False says so: it must be tried again.
         """
 
         def change() -> None:
@@ -232,8 +232,11 @@ class Journal:
                 self._db.execute("DELETE FROM thinned WHERE batch = ?", (row,))
             reach("journal.release")
 
-        with suppress(JournalFullError):
+        try:
             self._write(change)
+        except JournalFullError:
+            return False
+        return True
 
     def rewind(
         self, lane: int, through: int, generation: int, now_us: int, *, epoch: int | None = None

@@ -44,6 +44,11 @@ def faults(db: sqlite3.Connection, gateway: str) -> Iterator[str]:
         if line != "ok":
             yield str(line)
     version = version_of(db)
+    held = {text for (text,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql NOTNULL")}
+    if version in SCHEMAS and not set(SCHEMAS[version]) <= held:
+        # one flipped bit makes another column of it
+        yield "a table is not as it was made"
+        return
     marks = dict(db.execute("SELECT key, value FROM marks"))
     noted = int(marks["format"]) if marks.get("format", "").isdecimal() else 1
     if version != noted:

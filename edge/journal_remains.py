@@ -4,10 +4,11 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from edge.journal_schema import OLD_PAGE_BYTES, PAGE_BYTES, found, header_fault
+from edge.journal_schema import OLD_PAGE_BYTES, PAGE_BYTES, SCHEMAS, found, header_fault
 from protocols.delivery.envelope import BATCH_ID_BYTES, LANES
 
 _HEADER_BYTES: Final = 100
@@ -109,13 +110,17 @@ class Remains:
 @contextmanager
 def remains_of(path: Path, fresh: Path) -> Iterator[Remains | None]:
     """Open what is left of a journal, None if nothing is; `fresh` is a new journal's file."""
-    # if its first page is unreadable, a copy with that page of a fresh journal: tables begin
-    # at the same pages in every journal
+    # if its first page is unreadable, or another one of the schema, a copy with those pages of a
+    # fresh journal: tables begin at the same pages in every journal
     copy = path.with_name(f"{path.name}.copy")
     try:
         source = path if _has_tables(path) else None
-        for page in (PAGE_BYTES, OLD_PAGE_BYTES):
-            if source is None and _transplanted(path, copy, fresh, page) and _has_tables(copy):
+        for page, only_first in product((PAGE_BYTES, OLD_PAGE_BYTES), (True, False)):
+            if (
+                source is None
+                and _transplanted(path, copy, fresh, page=page, only_first=only_first)
+                and _has_tables(copy)
+            ):
                 source = copy
         if source is None:
             yield None
@@ -135,12 +140,11 @@ def beside(path: Path, suffix: str) -> Path:
 def _has_tables(path: Path) -> bool:
     # what a table holds may be gone, and what the others hold be readable
     with suppress(sqlite3.Error, UnicodeDecodeError), closing(_read_only(path)) as db:
-        names = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
-        return {"batches", "envelopes", "tail"} <= names
+        return set(SCHEMAS[1]) <= {text for (text,) in db.execute("SELECT sql FROM sqlite_schema")}
     return False
 
 
-def _transplanted(path: Path, copy: Path, fresh: Path, page: int) -> bool:
+def _transplanted(path: Path, copy: Path, fresh: Path, *, page: int, only_first: bool) -> bool:
     size = path.stat().st_size
     if size <= page:
         return False
@@ -148,7 +152,8 @@ def _transplanted(path: Path, copy: Path, fresh: Path, page: int) -> bool:
         shutil.copy(beside(path, "-wal"), beside(copy, "-wal"))
     shutil.copy(path, copy)
     if page == PAGE_BYTES:
-        head = bytearray(fresh.read_bytes()[:page])
+        whole = fresh.read_bytes()
+        roots = _roots(fresh)
     else:
         sample = copy.with_name(f"{copy.name}.sample")
         # a kill may have left one
@@ -156,14 +161,26 @@ def _transplanted(path: Path, copy: Path, fresh: Path, page: int) -> bool:
         with closing(sqlite3.connect(sample, isolation_level=None)) as db:
             db.execute(f"PRAGMA page_size={page}")
             found(db, "", 1)
-        head = bytearray(sample.read_bytes()[:page])
+        whole = sample.read_bytes()
+        roots = _roots(sample)
         sample.unlink()
+    head = bytearray(whole[:page])
     head[18:20] = b"\x02\x02"
     head[28:32] = (size // page).to_bytes(4, "big")
     head[32:40] = bytes(8)  # no free list: nothing is written here
     with copy.open("r+b") as file:
         file.write(head)
+        for number in range(2, len(whole) // page + 1):
+            if not only_first and number not in roots:
+                # what is no table's first page in a journal without rows is the schema's
+                file.seek((number - 1) * page)
+                file.write(whole[(number - 1) * page : number * page])
     return header_fault(bytes(head[:_HEADER_BYTES])) is None
+
+
+def _roots(path: Path) -> set[int]:
+    with closing(_read_only(path)) as db:
+        return {root for (root,) in db.execute("SELECT rootpage FROM sqlite_schema")}
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

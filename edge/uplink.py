@@ -45,6 +45,7 @@ class Uplink:
         self._lock = asyncio.Lock()
         self._heard_s = 0.0
         self._retry_s = FIRST_RETRY_S
+        self._owed: dict[int, sender.Release] = {}
         self._states = {lane: self._from_journal(lane, generation=0) for lane in LANES}
 
     def backlog(self) -> int:
@@ -77,6 +78,7 @@ class Uplink:
 
     async def _session(self, client: aiomqtt.Client) -> None:
         await client.subscribe(topics.down(self.journal.gateway, "ack"), qos=1)
+        self._owed.clear()
         for lane, state in self._states.items():
             # a session that broke during a new epoch left it on disk and not here
             generation = state.generation
@@ -132,6 +134,9 @@ class Uplink:
             self._wake.clear()
             for lane in LANES:
                 async with self._lock:
+                    if (owed := self._owed.get(lane)) is not None:
+                        # a full disk had no room for the watermark, and what it frees
+                        await self._keep(lane, (owed,))
                     status = await asyncio.to_thread(self.journal.status, lane)
                     if status.epoch != self._states[lane].epoch:
                         # a full journal thinned its batches and chained them anew
@@ -190,14 +195,18 @@ class Uplink:
     ) -> tuple[sender.SenderEffect, ...]:
         # what the journal must remember is on disk before anything else is sent
         epoch = self._states[lane].epoch
+        if any(not isinstance(effect, sender.Send) for effect in effects):
+            self._owed.pop(lane, None)
         for effect in effects:
             match effect:
                 case sender.Release(through=through, generation=generation):
                     now_us = self._clock.true_us()
                     reach("uplink.acknowledged")
-                    await asyncio.to_thread(
+                    noted = await asyncio.to_thread(
                         self.journal.release, lane, through, generation, now_us, epoch=epoch
                     )
+                    if not noted:
+                        self._owed[lane] = effect
                     reach("uplink.released")
                 case sender.Rewind(through=through, generation=generation):
                     log.info("generation", lane=lane, through=through, generation=generation)

@@ -13,7 +13,7 @@ from edge.journal_losses import ids_of
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import GENESIS, LANE_EVENTS, LANE_READINGS, LANES
 from protocols.delivery.records import Event, Record
-from tests.fixtures.delivery import START_US, OpenJournal, reading
+from tests.fixtures.delivery import START_US, OpenJournal, fill, reading
 
 Sealed = dict[bytes, bytes]
 
@@ -165,6 +165,23 @@ def test_a_first_page_full_of_zeros_costs_nothing_sealed(open_journal: OpenJourn
     with closing(Journal(journal.path, "gw-1")) as after:
         kept = sealed(after)
         assert {name: kept.get(name) for name in held} == held
+
+
+@pytest.mark.parametrize("word", [b"acked_at_us", b"CREATE TABLE batches", b"payload BLOB"])
+def test_one_flipped_bit_in_the_schema_costs_nothing_sealed(
+    word: bytes, open_journal: OpenJournal
+) -> None:
+    journal = open_journal()
+    held = fill_big(journal, random.Random(5))
+    journal.close()
+    data = bytearray(journal.path.read_bytes())
+    data[data.index(word) + 1] ^= 1
+    journal.path.write_bytes(bytes(data))
+    with closing(Journal(journal.path, "gw-1")) as after:
+        kept = sealed(after)
+        assert {name: kept.get(name) for name in held} == held
+        assert "journal_damaged" in [event.kind for event in events(after)]
+        fill(after, 1)
 
 
 def test_a_lost_table_of_lanes_costs_nothing_sealed(open_journal: OpenJournal) -> None:
