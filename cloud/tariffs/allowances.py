@@ -4,12 +4,14 @@ from calendar import isleap, monthrange
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cloud.money import divide_half_away, scaled
+from cloud.money import decimals_of, divide_half_away, scaled
 from cloud.tariffs.errors import RatingError
 from cloud.tariffs.tariff import Tariff, Tiers
 from cloud.tariffs.tiers import billing_months
 from cloud.tariffs.usage import Usage
 
+# parts of limits and of quantities are rounded to hundredths of the uom, or finer
+PART_EXPONENT = -2
 _MONTHS = 12
 
 
@@ -41,7 +43,9 @@ def part_of_month(usage: Usage) -> tuple[int, int]:
 def tier_period_start(tariff: Tariff, day: date) -> date:
     """Return the day on which the tier period of a day began: what was used since counts."""
     tiers = tariff.tiers
-    if tiers is None or tiers.period in ("day", "month"):
+    if tiers is None or tiers.period == "day":
+        return day
+    if tiers.period == "month":
         return day.replace(day=1)
     if tiers.period == "year":
         return date(day.year, 1, 1)
@@ -52,7 +56,10 @@ def tier_period_start(tariff: Tariff, day: date) -> date:
 
 
 def limits_of(tariff: Tariff, usage: Usage, exponent: int) -> list[int]:
-    """Return the upper limits of all tiers but the last, in counts of 10**exponent."""
+    """Return the upper limits of all tiers but the last, in counts of 10**exponent.
+
+    RatingError; exponent is at most `limit_exponent`.
+    """
     tiers = tariff.tiers
     if tiers is None:
         return []
@@ -61,7 +68,7 @@ def limits_of(tariff: Tariff, usage: Usage, exponent: int) -> list[int]:
     else:
         named = tiers.limits or ()
     factor, parts = _factor(tariff, tiers, usage)
-    extra = _extra(tiers, usage)
+    extra, times = _extra(tiers, usage)
     households = usage.premise.households
     if households > 1 and not tiers.per_household:
         msg = (
@@ -69,8 +76,25 @@ def limits_of(tariff: Tariff, usage: Usage, exponent: int) -> list[int]:
             " allowed is 1, or a tariff whose tiers say per_household"
         )
         raise RatingError(msg)
-    whole = [scaled(limit + extra, exponent) * factor * households for limit in named]
-    return [divide_half_away(limit, parts) for limit in whole] if parts > 1 else whole
+    unit = limit_exponent(tiers)
+    whole = [
+        (scaled(limit, unit) + scaled(extra, unit) * times) * factor * households for limit in named
+    ]
+    if parts > 1:
+        whole = [divide_half_away(limit, parts) for limit in whole]
+    # how many decimals a quantity is written with must not move a limit
+    finer: int = 10 ** (unit - exponent)
+    return [limit * finer for limit in whole]
+
+
+def limit_exponent(tiers: Tiers) -> int:
+    """Give the exponent in which limits are exact; parts of them are rounded to hundredths."""
+    sets = (tiers.limits or (), *(tiers.limits_by_season or {}).values())
+    written = [limit for limits in sets for limit in limits]
+    if tiers.people_allowance is not None:
+        written.append(tiers.people_allowance.adds)
+    least = PART_EXPONENT if tiers.part != "whole" else 0
+    return min([least, *map(decimals_of, written)])
 
 
 def single_season(tariff: Tariff, usage: Usage) -> str | None:
@@ -105,11 +129,11 @@ def _factor(tariff: Tariff, tiers: Tiers, usage: Usage) -> tuple[int, int]:
     return (date(from_on.year + 1, 1, 1) - held_from).days, year
 
 
-def _extra(tiers: Tiers, usage: Usage) -> Decimal:
-    # what a large household's limit gains in a whole tier period
+def _extra(tiers: Tiers, usage: Usage) -> tuple[Decimal, int]:
+    # what a large household's limit gains in a whole tier period, and how many times
     allowance, people = tiers.people_allowance, usage.premise.people
     if allowance is None or people is None or people < allowance.people_from:
-        return Decimal(0)
+        return Decimal(0), 0
     heads = people - allowance.people_from + 1 if allowance.each else 1
     monthly = allowance.per == "month" and tiers.period == "year"
-    return allowance.adds * heads * (_MONTHS if monthly else 1)
+    return allowance.adds, heads * (_MONTHS if monthly else 1)

@@ -17,7 +17,11 @@ _PERCENT_EXPONENT = -2
 
 def fixed_rows(tariff: Tariff, usage: Usage) -> list[Row]:
     """Return the fixed charges of a usage; RatingError where a premise lacks a fact."""
-    return [_fixed(tariff, charge, usage) for charge in tariff.fixed_charges]
+    return [
+        _fixed(tariff, charge, usage)
+        for charge in tariff.fixed_charges
+        if charge.season is None or charge.season == single_season(tariff, usage)
+    ]
 
 
 def bound_row(tariff: Tariff, usage: Usage, sum_fen: int) -> tuple[Row, int] | None:
@@ -79,7 +83,15 @@ def _times(tariff: Tariff, charge: FixedCharge, usage: Usage) -> tuple[int, tupl
         case "season":
             single_season(tariff, usage)
             return 1, (1, 1)
-        case _:
+        case "year":
+            from_on, to_on = usage.from_on, usage.to_on
+            if (to_on.year - 1, to_on.month, to_on.day) > (
+                from_on.year,
+                from_on.month,
+                from_on.day,
+            ):
+                msg = f"to: {to_on}: {charge.code} is due once a year: split the usage"
+                raise RatingError(msg)
             return 1, (1, 1)
 
 

@@ -1,5 +1,6 @@
-"""The commands `hutong-cloud tariff list | check | try`."""
+"""The commands `hutong-cloud tariff list | check | schema | try`."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from cloud.tariffs.files import (
     tariff_in_force,
 )
 from cloud.tariffs.rating import Rated, RatingError, rate
+from cloud.tariffs.schema import schema_text
 from cloud.tariffs.tariff import Tariff
 from cloud.tariffs.usage_files import parse_usage
 
@@ -27,10 +29,17 @@ Folder = Annotated[Path, typer.Option("--folder", help="Where the tariff files l
 
 
 @tariff_app.command("list")
-def list_tariffs(*, as_json: AsJson = False, folder: Folder = BUILT_IN) -> None:
-    """List every tariff and version."""
+def list_tariffs(
+    *,
+    service: Annotated[str | None, typer.Option(help="Only of this service.")] = None,
+    on: Annotated[str | None, typer.Option(metavar="DATE", help="Only in force then.")] = None,
+    as_json: AsJson = False,
+    folder: Folder = BUILT_IN,
+) -> None:
+    """List every tariff and version, or those of a service or in force on a day."""
     try:
-        tariffs = load_tariffs(folder)
+        day = None if on is None else _day(on)
+        tariffs = _chosen(load_tariffs(folder), service, day)
     except (DocumentError, OSError) as error:
         fail(error)
     rows = [_summary(tariff) for tariff in tariffs]
@@ -66,6 +75,12 @@ def check_tariff(
         return
     for path, tariff in zip(files, tariffs, strict=True):
         typer.echo(f"{path}: {tariff.id} version {tariff.version} is well-formed")
+
+
+@tariff_app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of tariff files."""
+    typer.echo(schema_text(), nl=False)
 
 
 @tariff_app.command("try")
@@ -120,6 +135,26 @@ def rated_document(rated: Rated) -> dict[str, object]:
         "total": fen_to_yuan(rated.total_fen),
         "carried_quantity": format(rated.carried_quantity, "f"),
     }
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        msg = f"--on: {text!r}: allowed is a date such as 2026-07-01"
+        raise DocumentError(msg) from None
+
+
+def _chosen(tariffs: list[Tariff], service: str | None, day: date | None) -> list[Tariff]:
+    known = sorted({tariff.service for tariff in tariffs})
+    if service is not None and service not in known:
+        msg = f"--service: {service!r}: allowed are {', '.join(known)}"
+        raise DocumentError(msg)
+    return [
+        tariff
+        for tariff in tariffs
+        if service in {None, tariff.service} and (day is None or tariff.in_force_on(day))
+    ]
 
 
 def _summary(tariff: Tariff) -> dict[str, object]:

@@ -5,13 +5,16 @@ from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from cloud.documents import (
     DocumentError,
     parse_json,
-    parse_model,
     parse_yaml,
     read_text,
 )
+from cloud.tariffs.faults import faults_of, with_line
+from cloud.tariffs.schema import SCHEMA_FILE
 from cloud.tariffs.tariff import SupplyKind, Tariff
 
 BUILT_IN = Path(__file__).parent / "built_in"
@@ -25,11 +28,20 @@ class TariffRefusedError(ValueError):
 def parse_tariff(text: str, *, name: str) -> Tariff:
     """Read one tariff from YAML (or JSON, by the name's ending); DocumentError."""
     parse = parse_json if name.endswith(".json") else parse_yaml
-    document = parse(text, name=name)
+    try:
+        document = parse(text, name=name)
+    except DocumentError as error:
+        raise DocumentError(*(with_line(fault, name=name) for fault in error.faults)) from None
+    except RecursionError:
+        msg = f"{name}: nested too deep: allowed is a mapping with the keys of one tariff"
+        raise DocumentError(msg) from None
     if not isinstance(document, dict):
-        msg = f"{name}: allowed is a mapping with the keys of one tariff"
+        msg = f"{name}:1: allowed is a mapping with the keys of one tariff"
         raise DocumentError(msg)
-    return parse_model(Tariff, document, name=name)
+    try:
+        return Tariff.model_validate(document)
+    except ValidationError as error:
+        raise DocumentError(*faults_of(error, text, name=name)) from None
 
 
 def load_tariff(path: Path) -> Tariff:
@@ -42,7 +54,7 @@ def load_tariffs(folder: Path = BUILT_IN) -> list[Tariff]:
     faults: list[str] = []
     tariffs: list[Tariff] = []
     for path in sorted(folder.iterdir()):
-        if path.suffix in SUFFIXES:
+        if path.suffix in SUFFIXES and path.name != SCHEMA_FILE:
             try:
                 tariffs.append(load_tariff(path))
             except DocumentError as error:

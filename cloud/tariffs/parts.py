@@ -1,6 +1,6 @@
 """The parts of a tariff: seasons, tiers, time-of-use periods, rates, charges, taxes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal, localcontext
 from itertools import pairwise
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cloud.documents import ExactDecimal, StrictModel, WholeNumber
+from cloud.documents import StrictModel
 from cloud.money import EXACT
 from cloud.tariffs.values import (
     DAY_MINUTES,
@@ -16,12 +16,16 @@ from cloud.tariffs.values import (
     Day,
     DayKind,
     DayType,
+    Fen,
     Limits,
     MonthDay,
     NotNegative,
+    Ordinal,
     Positive,
+    Price,
     Text,
     TimeOfDay,
+    Whole,
     minute_of,
 )
 
@@ -63,7 +67,7 @@ class Season(StrictModel):
 class PeopleAllowance(StrictModel):
     """What every tier limit gains for a large household: once (flat) or for each such person."""
 
-    people_from: Annotated[WholeNumber, Field(ge=1)]
+    people_from: Ordinal
     adds: Positive
     per: Literal["month", "year"]
     each: bool = False
@@ -86,37 +90,46 @@ class Tiers(StrictModel):
     per_household: bool = False
 
     @property
+    def _by_season(self) -> Mapping[str, Sequence[Decimal]]:
+        return self.limits_by_season or {}
+
+    @property
     def count(self) -> int:
         """Give the number of tiers."""
-        sets = (self.limits,) if self.limits else tuple((self.limits_by_season or {}).values())
-        return len(sets[0] or ()) + 1
+        return len(self.limits or next(iter(self._by_season.values()))) + 1
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if (self.limits is None) == (self.limits_by_season is None):
-            msg = "one of limits and limits_by_season is required"
+            msg = "limits: one of limits and limits_by_season is required, not both"
             raise ValueError(msg)
         if self.limits_by_season is not None and self.period == "year":
             msg = "limits_by_season: a year has all seasons; allowed is limits"
             raise ValueError(msg)
-        sets = [self.limits] if self.limits else list((self.limits_by_season or {}).values())
-        for limits in sets:
-            if any(upper <= lower for lower, upper in pairwise(limits or ())):
-                msg = "limits must ascend"
+        sets = {f"limits_by_season.{code}": each for code, each in self._by_season.items()}
+        if self.limits is not None:
+            sets = {"limits": self.limits}
+        for key, limits in sets.items():
+            if any(upper <= lower for lower, upper in pairwise(limits)):
+                shown = ", ".join(format(limit, "f") for limit in limits)
+                msg = f"{key}: {shown}: allowed are limits that ascend"
                 raise ValueError(msg)
-        if len({len(limits or ()) for limits in sets}) != 1:
-            msg = "limits_by_season: every season needs as many limits"
+        if len({len(limits) for limits in sets.values()}) != 1:
+            msg = "limits_by_season: allowed are as many limits in every season, one or more"
             raise ValueError(msg)
         if (allowance := self.people_allowance) is not None:
             allowed_per = {"month": ("month",), "year": ("month", "year")}.get(self.period, ())
             if allowance.per not in allowed_per:
                 names = ", ".join(allowed_per) or "none"
-                msg = f"people_allowance: per: {allowance.per}: {self.period} tiers allow {names}"
+                msg = (
+                    f"people_allowance.per: {allowance.per}: allowed in tiers by the"
+                    f" {self.period}: {names}"
+                )
                 raise ValueError(msg)
         allowed = {"month": ("whole", "by-day"), "year": ("whole", "by-month", "by-day")}
         if self.part not in allowed.get(self.period, ("whole",)):
             names = ", ".join(allowed.get(self.period, ("whole",)))
-            msg = f"part: {self.part}: tiers by the {self.period} allow {names}"
+            msg = f"part: {self.part}: allowed in tiers by the {self.period}: {names}"
             raise ValueError(msg)
         return self
 
@@ -192,13 +205,10 @@ class TimeOfUse(StrictModel):
         for start, end, _ in spans:
             if start != at:
                 what = "is in no period" if start > at else "is in two periods"
-                minute = min(start, at)
-                msg = f"{minute // 60:02d}:{minute % 60:02d} {what}{of}"
-                raise ValueError(msg)
+                raise ValueError(_not_once(min(start, at), f"{what}{of}"))
             at = end
         if at != DAY_MINUTES:
-            msg = f"{at // 60:02d}:{at % 60:02d} is in no period{of}"
-            raise ValueError(msg)
+            raise ValueError(_not_once(at, f"is in no period{of}"))
         return spans
 
     def seasons(self) -> set[str]:
@@ -218,18 +228,18 @@ class Rate(StrictModel):
     What a rate leaves out does not matter to its components: a surcharge by tier names no period.
     """
 
-    tier: Annotated[WholeNumber, Field(ge=1)] | None = None
+    tier: Ordinal | None = None
     period: Code | None = None
     season: Code | None = None
-    prices: Annotated[dict[Code, ExactDecimal], Field(min_length=1)]
-    total: ExactDecimal | None = None
+    prices: Annotated[dict[Code, Price], Field(min_length=1)]
+    total: Price | None = None
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         with localcontext(EXACT):
             parts = sum(self.prices.values(), Decimal(0))
         if self.total is not None and parts != self.total:
-            msg = f"the prices add up to {parts}, the total says {self.total}"
+            msg = f"total: {self.total}: the prices add up to {parts}: allowed is that"
             raise ValueError(msg)
         return self
 
@@ -237,15 +247,16 @@ class Rate(StrictModel):
 class FloorPrice(StrictModel):
     """The price from one floor upwards: of a lift fee, for example."""
 
-    floor: WholeNumber
+    floor: Whole
     price: NotNegative
 
 
 class FixedCharge(StrictModel):
     """A charge per day, month, season or year; by premise, household, head, vehicle or m2.
 
-    In a part of a month it is due whole, or by the day. `price` is in yuan; `prices_by_floor`
-    stands in its place where it depends on the floor.
+    In a part of a month it is due whole, or by the day; a charge per season or year is due once
+    in each usage. One of a season is due in that season only. `price` is in yuan;
+    `prices_by_floor` stands in its place where it depends on the floor.
     """
 
     code: Code
@@ -253,6 +264,7 @@ class FixedCharge(StrictModel):
     per: Literal["day", "month", "season", "year"]
     by: Literal["premise", "household", "head", "vehicle", "area"] = "premise"
     part: Literal["whole", "by-day"] = "whole"
+    season: Code | None = None
     price: NotNegative | None = None
     prices_by_floor: Annotated[tuple[FloorPrice, ...], Field(min_length=1, strict=False)] | None = (
         None
@@ -261,11 +273,12 @@ class FixedCharge(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if (self.price is None) == (self.prices_by_floor is None):
-            msg = "one of price and prices_by_floor is required"
+            msg = "price: one of price and prices_by_floor is required, not both"
             raise ValueError(msg)
         floors = [each.floor for each in self.prices_by_floor or ()]
         if any(upper <= lower for lower, upper in pairwise(floors)):
-            msg = "prices_by_floor: floors must ascend"
+            shown = ", ".join(map(str, floors))
+            msg = f"prices_by_floor: {shown}: allowed are floors that ascend"
             raise ValueError(msg)
         if self.part == "by-day" and self.per != "month":
             msg = f"part: by-day: allowed is per: month, not per: {self.per}"
@@ -278,7 +291,7 @@ class Bound(StrictModel):
 
     code: Code
     name: Name
-    amount: NotNegative
+    amount: Fen
 
 
 class Tax(StrictModel):
@@ -294,5 +307,9 @@ def refuse_repeats(key: str, codes: list[str]) -> None:
     """Raise ValueError where a code stands twice."""
     repeats = sorted({code for code in codes if codes.count(code) > 1})
     if repeats:
-        msg = f"{key}: {', '.join(repeats)} stands twice"
+        msg = f"{key}: {', '.join(repeats)} stands twice: allowed is once"
         raise ValueError(msg)
+
+
+def _not_once(minute: int, what: str) -> str:
+    return f"periods: {minute // 60:02d}:{minute % 60:02d} {what}: allowed is one at any minute"

@@ -44,7 +44,8 @@ def split(plan: RatePlan, usage: Usage) -> Split:
     if step is not None:
         whole = sum(quantity for _, quantity in counts) + scaled(carried_before, exponent)
         carried = whole % scaled(step, exponent)
-        counts = [(counts[0][0], whole - carried)]
+        counts[0] = counts[0][0], counts[0][1] + scaled(carried_before, exponent)
+        counts = _without_last(counts, carried)
     return split_counts(
         plan,
         usage,
@@ -97,18 +98,14 @@ def _pieces(plan: RatePlan, usage: Usage) -> list[tuple[When, Decimal]]:
             raise RatingError(msg)
         pieces = _interval_pieces(plan, usage)
         total = _sum([quantity for _, quantity in pieces])
-        if usage.quantity is not None and usage.quantity != total:
-            msg = f"quantity: {usage.quantity}: the intervals add up to {total}: allowed is that"
-            raise RatingError(msg)
+        for key, said in (("quantity", usage.quantity), ("time_of_use", _sum_of_periods(usage))):
+            if said is not None and said != total:
+                msg = f"{key}: {said}: the intervals add up to {total}: allowed is that"
+                raise RatingError(msg)
         return pieces
     season = single_season(tariff, usage) if plan.needs_seasons else None
     if tariff.time_of_use is None:
-        if usage.quantity is not None:
-            return [(When(None, season), usage.quantity)]
-        if usage.time_of_use is not None:
-            return [(When(None, season), _sum(list(usage.time_of_use.values())))]
-        msg = "quantity: missing: one of quantity, time_of_use or intervals is required"
-        raise RatingError(msg)
+        return [(When(None, season), _total(usage))]
     if usage.time_of_use is None:
         codes = ", ".join(period.code for period in tariff.time_of_use.periods)
         msg = f"time_of_use: missing: tariff {tariff.id} needs {codes}, or intervals"
@@ -124,16 +121,40 @@ def _period_pieces(
         if code not in codes:
             msg = f"time_of_use: {code}: allowed are {', '.join(codes)}"
             raise RatingError(msg)
-    total = _sum(list(time_of_use.values()))
-    if usage.quantity is not None and usage.quantity != total:
-        msg = f"quantity: {usage.quantity}: time_of_use adds up to {total}: allowed is that"
-        raise RatingError(msg)
+    _total(usage)
     absent = [code for code in codes if code not in time_of_use]
     # A missing register is not zero, unless the total proves it.
     if absent and usage.quantity is None:
         msg = f"time_of_use: {', '.join(absent)}: missing: this period's quantity is required"
         raise RatingError(msg)
     return [(When(code, season), time_of_use[code]) for code in codes if code in time_of_use]
+
+
+def _total(usage: Usage) -> Decimal:
+    # what was used, by a quantity or by period
+    quantity, total = usage.quantity, _sum_of_periods(usage)
+    if quantity is not None and total not in {None, quantity}:
+        msg = f"quantity: {quantity}: time_of_use adds up to {total}: allowed is that"
+        raise RatingError(msg)
+    found = total if quantity is None else quantity
+    if found is None:
+        msg = "quantity: missing: one of quantity, time_of_use or intervals is required"
+        raise RatingError(msg)
+    return found
+
+
+def _sum_of_periods(usage: Usage) -> Decimal | None:
+    return None if usage.time_of_use is None else _sum(list(usage.time_of_use.values()))
+
+
+def _without_last(counts: Pieces, carried: int) -> Pieces:
+    # what a quantity_step leaves for the next bill was used last
+    left = sum(quantity for _, quantity in counts) - carried
+    kept: Pieces = []
+    for when, quantity in counts:
+        kept.append((when, min(quantity, left)))
+        left -= kept[-1][1]
+    return kept
 
 
 def _interval_pieces(plan: RatePlan, usage: Usage) -> list[tuple[When, Decimal]]:

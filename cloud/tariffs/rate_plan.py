@@ -2,14 +2,11 @@
 
 from collections.abc import Hashable, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import NamedTuple
 
 from cloud.money import decimals_of, scaled
+from cloud.tariffs.allowances import PART_EXPONENT, limit_exponent
 from cloud.tariffs.tariff import Cell, Component, Tariff
-
-# limits of a part of a month or year are rounded to hundredths of the uom
-_PART_EXPONENT = -2
 
 
 class When(NamedTuple):
@@ -48,9 +45,9 @@ class RatePlan:
         self.needs_seasons = any(each.of_season for each in self.components) or bool(
             clock is not None and clock.seasons()
         )
-        self.limit_exponent = min([0, *map(decimals_of, _limits(tariff))])
-        if tiers is not None and tiers.part != "whole":
-            self.limit_exponent = min(self.limit_exponent, _PART_EXPONENT)
+        self.limit_exponent = 0 if tiers is None else limit_exponent(tiers)
+        if tariff.split_rule == "pro-rata":
+            self.limit_exponent = min(self.limit_exponent, PART_EXPONENT)
         periods = clock.periods if clock is not None else ()
         self.period_order = {period.code: place for place, period in enumerate(periods)}
         self.season_order = {season.code: place for place, season in enumerate(tariff.seasons)}
@@ -76,12 +73,3 @@ class RatePlan:
             *self.tariff.depends(component.code),
             {cell: scaled(price, self.price_exponent) for cell, price in prices.items()},
         )
-
-
-def _limits(tariff: Tariff) -> list[Decimal]:
-    tiers = tariff.tiers
-    if tiers is None:
-        return []
-    by_season = (tiers.limits_by_season or {}).values()
-    limits = [limit for limits in (tiers.limits or (), *by_season) for limit in limits]
-    return limits + ([tiers.people_allowance.adds] if tiers.people_allowance else [])

@@ -105,6 +105,9 @@ def _check(tariff: Tariff, usage: Usage) -> None:
             f" {tariff.effective_to}: split the usage there"
         )
         raise RatingError(msg)
+    if usage.held_from is not None and usage.held_from >= to_on:
+        msg = f"held_from: {usage.held_from}: allowed is a day before {to_on}, the end of the usage"
+        raise RatingError(msg)
     for key, value in _quantities(usage):
         if value is not None and (not value.is_finite() or value < 0):
             msg = f"{key}: {value}: allowed is a finite quantity, 0 or more"

@@ -1,5 +1,6 @@
 """A tariff: who may be charged what, as data with effective dates and a source."""
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple, Self
@@ -109,14 +110,18 @@ class Tariff(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.effective_to is not None and self.effective_to <= self.effective_from:
-            msg = f"effective_to {self.effective_to} must lie after {self.effective_from}"
+            msg = (
+                f"effective_to: {self.effective_to}: allowed is a day after effective_from"
+                f" ({self.effective_from})"
+            )
             raise ValueError(msg)
+        self._check_bounds()
         refuse_repeats(
-            "components, fixed_charges and taxes",
-            [*self._charged(), *(tax.code for tax in self.taxes)],
+            "components, fixed_charges, bounds and taxes",
+            [*self._charged(), *self._bounds(), *(tax.code for tax in self.taxes)],
         )
         if not self.components and not self.fixed_charges:
-            msg = "a tariff needs components with rates, or fixed_charges"
+            msg = "components: missing: allowed are components with rates, or fixed_charges"
             raise ValueError(msg)
         self._check_seasons()
         self._check_rates()
@@ -126,10 +131,13 @@ class Tariff(StrictModel):
             for tier, period, season in (self.depends(each.code) for each in self.components)
         )
         if (both and self.time_of_use is not None) != (self.split_rule is not None):
-            msg = "split_rule (by-time or pro-rata) is named where tiers meet time_of_use, only"
+            msg = (
+                f"split_rule: {self.split_rule or 'missing'}: allowed are by-time and pro-rata"
+                " where a price depends on tier and period, nothing elsewhere"
+            )
             raise ValueError(msg)
         if self.quantity_step is not None and self.time_of_use is not None:
-            msg = "quantity_step is allowed only without time_of_use"
+            msg = f"quantity_step: {self.quantity_step}: allowed only without time_of_use"
             raise ValueError(msg)
         return self
 
@@ -142,25 +150,33 @@ class Tariff(StrictModel):
                 what = f"is in {' and '.join(held)}" if held else "is in no season"
                 msg = f"seasons: {day:%m-%d} {what}; allowed is one for each day"
                 raise ValueError(msg)
-        if unknown := sorted(self._named_seasons() - set(codes)):
-            msg = f"seasons: {', '.join(unknown)}: allowed are {', '.join(codes) or 'none'}"
-            raise ValueError(msg)
+        for place, named in self._named_seasons():
+            if others := sorted(named - set(codes)):
+                allowed = ", ".join(codes) or "none"
+                msg = f"{place}: {', '.join(others)}: allowed are the seasons {allowed}"
+                raise ValueError(msg)
         tiers, clock = self.tiers, self.time_of_use
         if tiers is not None and tiers.limits_by_season is not None:
             if set(tiers.limits_by_season) != set(codes):
-                msg = f"limits_by_season: allowed are exactly {', '.join(codes)}"
+                shown = ", ".join(tiers.limits_by_season)
+                msg = f"tiers.limits_by_season: {shown}: allowed are exactly {', '.join(codes)}"
                 raise ValueError(msg)
         elif tiers is not None and tiers.period == "season" and not codes:
-            msg = "tiers: period: season: allowed where the tariff has seasons"
+            msg = "tiers.period: season: allowed where the tariff has seasons"
             raise ValueError(msg)
         if clock is not None and clock.seasons():
             clock.check(codes)
 
-    def _named_seasons(self) -> set[str]:
-        named = {rate.season for rate in self.rates if rate.season}
+    def _named_seasons(self) -> Iterator[tuple[str, set[str]]]:
+        # where seasons are named, and which
+        for index, rate in enumerate(self.rates):
+            yield f"rates.{index}.season", {rate.season} if rate.season else set()
+        for charge in self.fixed_charges:
+            yield f"fixed_charges.{charge.code}.season", {charge.season} if charge.season else set()
         if self.tiers is not None:
-            named |= set(self.tiers.limits_by_season or {})
-        return named | (self.time_of_use.seasons() if self.time_of_use is not None else set())
+            yield "tiers.limits_by_season", set(self.tiers.limits_by_season or {})
+        if self.time_of_use is not None:
+            yield "time_of_use.periods", self.time_of_use.seasons()
 
     def _check_rates(self) -> None:
         if self.price_source == "invoice" or not self.components:
@@ -168,14 +184,16 @@ class Tariff(StrictModel):
                 msg = "rates, tiers and time_of_use need components and price_source: tariff"
                 raise ValueError(msg)
             if self.price_source == "invoice" and len(self.components) != 1:
-                msg = "price_source: invoice needs exactly one component"
+                msg = (
+                    f"components: {len(self.components)}: price_source: invoice allows exactly one"
+                )
                 raise ValueError(msg)
             return
         codes = {component.code for component in self.components}
-        for rate in self.rates:
+        for index, rate in enumerate(self.rates):
             if unknown := sorted(rate.prices.keys() - codes):
                 msg = (
-                    f"rates: {_cell(_of(rate))}: prices name {', '.join(unknown)};"
+                    f"rates.{index}.prices: {', '.join(unknown)} in {_cell(_of(rate))}:"
                     f" allowed are {', '.join(sorted(codes))}"
                 )
                 raise ValueError(msg)
@@ -210,21 +228,33 @@ class Tariff(StrictModel):
                     " what its prices depend on"
                 )
                 raise ValueError(msg)
-        if not component.credit and any(
-            price < 0 for price in self.prices_of(component.code).values()
-        ):
-            msg = f"rates: {component.code}: a price below 0: allowed is that of a credit only"
-            raise ValueError(msg)
+        for index, rate in enumerate(self.rates):
+            price = rate.prices.get(component.code)
+            if price is not None and price < 0 and not component.credit:
+                msg = (
+                    f"rates.{index}.prices.{component.code}: {price:f}: allowed is 0 or more,"
+                    " below 0 in a credit only"
+                )
+                raise ValueError(msg)
 
     def _charged(self) -> list[str]:
         metered = [component.code for component in self.components]
         return metered + [charge.code for charge in self.fixed_charges]
 
+    def _bounds(self) -> list[str]:
+        return [each.code for each in (self.minimum_charge, self.maximum_charge) if each]
+
+    def _check_bounds(self) -> None:
+        least, most = self.minimum_charge, self.maximum_charge
+        if least is not None and most is not None and most.amount < least.amount:
+            msg = f"maximum_charge.amount: {most.amount}: allowed is {least.amount} or more"
+            raise ValueError(msg)
+
     def _check_taxes(self) -> None:
         taxed = self._charged()
         for tax in self.taxes:
             if unknown := sorted(set(tax.of or ()) - set(taxed)):
-                msg = f"taxes: {tax.code}: {', '.join(unknown)}: allowed are {', '.join(taxed)}"
+                msg = f"taxes.{tax.code}.of: {', '.join(unknown)}: allowed are {', '.join(taxed)}"
                 raise ValueError(msg)
 
 

@@ -98,7 +98,12 @@ def period_of(
         # Wall-clock arithmetic: a day with a changed clock still has its borders by the clock.
         border = datetime(local.year, local.month, local.day, tzinfo=zone)
         until_at = (border + timedelta(minutes=until)).astimezone(UTC)
-        at = until_at if until_at > at else at + timedelta(minutes=1)
+        last_at = min(until_at, end_at)
+        if last_at > at and last_at.astimezone(zone).utcoffset() == local.utcoffset():
+            at = last_at
+        else:
+            # The clock changes before the border: an hour comes twice, or never.
+            at = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
     return found
 
 

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from cloud.documents import (
     DocumentError,
@@ -90,10 +90,3 @@ class _UsageForm(StrictModel):
     held_from: Day | None = None
     premise: _PremiseForm = Field(default_factory=_PremiseForm)
     invoice: _InvoiceForm | None = None
-
-    @model_validator(mode="after")
-    def _says_what_was_used(self) -> Self:
-        if self.quantity is None and self.time_of_use is None and self.intervals is None:
-            msg = "one of quantity, time_of_use or intervals is required"
-            raise ValueError(msg)
-        return self

@@ -1,12 +1,13 @@
 """The kinds of values that a tariff is written in, each with what is allowed."""
 
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from cloud.documents import ExactDecimal
+from cloud.documents import ExactDecimal, WholeNumber
 
 DAY_MINUTES = 24 * 60
 HOUR_MINUTES = 60
@@ -67,6 +68,13 @@ def _day_type(value: object) -> object:
     return DayType(value) if isinstance(value, str) else value
 
 
+def _whole_fen(value: Decimal) -> Decimal:
+    if 100 % value.as_integer_ratio()[1]:  # rounding would need a precision
+        msg = "allowed is an amount in yuan with at most two decimals, such as '12.50'"
+        raise ValueError(msg)
+    return value
+
+
 def _minutes(value: object) -> object:
     if isinstance(value, str):
         hours, colon, minutes = value.partition(":")
@@ -91,8 +99,38 @@ Kind = Annotated[SupplyKind, BeforeValidator(_supply_kind)]
 DayKind = Annotated[DayType, BeforeValidator(_day_type)]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
-NotNegative = Annotated[ExactDecimal, Field(ge=0)]
-Positive = Annotated[ExactDecimal, Field(gt=0)]
+_DIGITS = r"\d{1,18}(\.\d{1,18})?$"
+Price = Annotated[
+    ExactDecimal,
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^-?{_DIGITS}"}]}),
+]
+NotNegative = Annotated[
+    ExactDecimal,
+    Field(ge=0),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": f"^{_DIGITS}"},
+            ]
+        }
+    ),
+]
+Fen = Annotated[NotNegative, AfterValidator(_whole_fen)]
+Positive = Annotated[
+    ExactDecimal,
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": f"^{_DIGITS}"},
+            ]
+        }
+    ),
+]
+Whole = Annotated[WholeNumber, WithJsonSchema({"type": "integer"})]
+Ordinal = Annotated[WholeNumber, Field(ge=1), WithJsonSchema({"type": "integer", "minimum": 1})]
 Limits = Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
 
 

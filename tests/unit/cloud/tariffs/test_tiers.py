@@ -77,3 +77,38 @@ def test_both_split_rules_fill_the_same_tiers(
             for cells in (by_time, pro_rata)
         ]
         assert sums[0] == sums[1] == split_by_tier(start, sum(quantities), limits)[tier - 1]
+
+
+EARLY = TimeOfUse.model_validate(
+    {
+        "periods": [
+            {"code": "day", "name": NAME, "windows": [{"start": "02:30", "end": "01:30"}]},
+            {"code": "night", "name": NAME, "windows": [{"start": "01:30", "end": "02:30"}]},
+        ]
+    }
+)
+EARLY_SPANS = EARLY.spans(None, DayType.WORKDAY)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        # the hour from 01:00 comes twice: day until 01:30, night until 02:00, then both again
+        ("2026-11-01T01:30-04:00", "2026-11-01T02:00-04:00", "night"),
+        ("2026-11-01T01:30-04:00", "2026-11-01T01:30-05:00", None),
+        ("2026-11-01T01:00-05:00", "2026-11-01T01:30-05:00", "day"),
+        ("2026-11-01T01:59:30-04:00", "2026-11-01T01:00:30-05:00", None),
+        # the hour from 02:00 never comes: night ends at 02:00, which is 03:00
+        ("2026-03-08T01:30-05:00", "2026-03-08T03:00-04:00", "night"),
+        ("2026-03-08T01:30-05:00", "2026-03-08T03:15-04:00", None),
+        ("2026-03-08T03:00-04:00", "2026-03-08T04:00-04:00", "day"),
+    ],
+)
+def test_borders_inside_a_changed_clock(start: str, end: str, expected: str | None) -> None:
+    found = period_of(
+        lambda _: EARLY_SPANS,
+        NEW_YORK,
+        datetime.fromisoformat(start).astimezone(UTC),
+        datetime.fromisoformat(end).astimezone(UTC),
+    )
+    assert found == expected
