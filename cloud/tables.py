@@ -8,6 +8,7 @@ from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
 from cloud.ledger import tables as ledger
+from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
 from cloud.proofs import tables as proofs
 from cloud.sites import tables as sites
@@ -24,6 +25,7 @@ __all__ = [
     "metering",
     "proofs",
     "quarantine_tables",
+    "reads",
     "sites",
     "telemetry",
 ]

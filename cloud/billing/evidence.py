@@ -162,8 +162,8 @@ def _part(connection: Connection, stored: Mapping[str, object]) -> PartEvidence:
     return PartEvidence(
         str(stored["meter_point"]),
         str(stored["meter_id"]),
-        source.device_id if source else "",
-        source.point if source else "",
+        (source.device_id if source else None) or "",
+        (source.point if source else None) or "",
         _integer(stored["exponent"]),
         Decimal(str(stored["multiplier"])),
         _register(connection, stored["start"]),

@@ -44,7 +44,8 @@ def rate_point(
 ) -> RatedPoint:
     """Rate one meter point's span; RegisterError, RatingError or TariffRefusedError say why not."""
     check_billable(tariff, SupplyKind(point.supply), allow_unverified=allow_unverified)
-    used = metering.consumption(connection, point.id, span)
+    estimate = tariff.missing_end == "estimate"
+    used = metering.consumption(connection, point.id, span, estimate_end=estimate)
     period = f"{span.from_on:%Y-%m}"
     invoice = None
     if tariff.price_source == "invoice" and point.parent_id is not None:
@@ -53,7 +54,7 @@ def rate_point(
     if tariff.time_of_use is not None:
         intervals = tuple(
             UsageInterval(hour.start_at, hour.end_at, hour.quantity)
-            for hour in metering.hourly(connection, point.id, span)
+            for hour in metering.hourly(connection, point.id, span, estimate_end=estimate)
         )
     usage = Usage(
         from_on=span.from_on,
@@ -77,7 +78,7 @@ def evidence_of_parts(parts: Mapping[str, Consumption]) -> str:
     """Return consumptions by meter point as the JSON that a line item keeps."""
     return json.dumps(
         [
-            {"meter_point": meter_point, **_part(part)}
+            {"meter_point": meter_point, **_part(part), **_true_up(consumption, part)}
             for meter_point, consumption in sorted(parts.items())
             for part in consumption.parts
         ]
@@ -109,11 +110,19 @@ def _part(part: Part) -> dict[str, object]:
     }
 
 
+def _true_up(consumption: Consumption, part: Part) -> dict[str, object]:
+    # it belongs to the whole, and is written once: at its last part
+    if not consumption.true_up or part is not consumption.parts[-1]:
+        return {}
+    return {"true_up": f"{consumption.true_up:f}"}
+
+
 def _boundary(boundary: BoundaryRead) -> dict[str, object]:
     return {
         "boundary_us": boundary.boundary_us,
         "count": boundary.count,
         "estimated": boundary.estimated,
+        **({"rule": boundary.rule} if boundary.rule else {}),
         "reads": [
             {"read_at_us": read.read_at_us, "count": read.count, "source": read.source}
             for read in boundary.reads

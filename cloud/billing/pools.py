@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 from cloud.billing import repository
 from cloud.billing.allocation import allocate
 from cloud.billing.repository import Holder, Pool
+from cloud.metering import balance as metering
+from cloud.metering.balance import Balance, Node
 from cloud.metering.registers import Consumption
 from cloud.metering.repository import MeterPoint
 from cloud.metering.service import Span
@@ -19,20 +21,6 @@ from cloud.tariffs.usage import Usage
 
 class PoolHeldError(ValueError):
     """A pool cannot be shared this month; the message says why."""
-
-
-@dataclass(frozen=True)
-class Balance:
-    """What went through a master meter, in its uom: master = subs + public + loss."""
-
-    master: Decimal
-    subs: Decimal
-    public: Decimal
-
-    @property
-    def loss(self) -> Decimal:
-        """Return what no other meter saw; below zero where the master shows less than its subs."""
-        return self.master - self.subs - self.public
 
 
 @dataclass(frozen=True)
@@ -54,16 +42,12 @@ def balance_of(
     master: MeterPoint, points: Sequence[MeterPoint], used: Mapping[str, Consumption]
 ) -> Balance:
     """Return the balance behind a master; PoolHeldError if a meter's month is unknown."""
-    behind = [point for point in points if point.parent_id == master.id]
-    missing = [point.id for point in (master, *behind) if point.id not in used]
-    if missing:
-        message = f"the month is unknown of {', '.join(missing)}"
+    nodes = [Node(point.id, point.parent_id, point.role) for point in points]
+    balance = metering.balance_of(master.id, nodes, used)
+    if not balance.is_complete:
+        message = f"the month is unknown of {', '.join(balance.missing)}"
         raise PoolHeldError(message)
-    return Balance(
-        used[master.id].quantity,
-        sum((used[p.id].quantity for p in behind if p.role == "sub"), Decimal(0)),
-        sum((used[p.id].quantity for p in behind if p.role == "public"), Decimal(0)),
-    )
+    return balance
 
 
 def share(
@@ -93,8 +77,7 @@ def share(
         for holder in holders.values()
         if holder.building_id == pool.building_id and holder.kind == "home"
     }
-    behind = [point.id for point in points if point.parent_id == master.id]
-    parts = {name: used[name] for name in (master.id, *behind)}
+    parts = {name: used[name] for name in (master.id, *balance.behind)}
     return SharedPool(
         pool,
         balance,

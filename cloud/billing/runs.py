@@ -28,6 +28,7 @@ from cloud.metering import repository as meters
 from cloud.metering import service as metering
 from cloud.metering.registers import Consumption, RegisterError
 from cloud.metering.service import Span
+from cloud.metering.verification import screen_points
 from cloud.money import fen_to_yuan
 from cloud.tariffs.files import (
     TariffRefusedError,
@@ -49,12 +50,14 @@ class Draft:
     """What a run would post."""
 
     period: str
+    span: Span
     bills: list[dict[str, object]] = field(default_factory=list)
     items: list[dict[str, object]] = field(default_factory=list)
     statements: list[dict[str, object]] = field(default_factory=list)
     shares: list[dict[str, object]] = field(default_factory=list)
     held: list[dict[str, object]] = field(default_factory=list)
     tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    closed: dict[str, Consumption] = field(default_factory=dict)
 
     @property
     def total_fen(self) -> int:
@@ -76,6 +79,7 @@ def run(
         return held
     drawn = draft(connection, project_id, period, allow_unverified=allow_unverified)
     now_us = time.time_ns() // 1000
+    metering.close(connection, drawn.closed, drawn.span, now_us=now_us)
     for digest, (tariff_id, text) in drawn.tariffs.items():
         repository.save_tariff(connection, digest, tariff_id, text)
     posted = [{**bill, "posted_us": now_us} for bill in drawn.bills]
@@ -130,7 +134,7 @@ class _Drafting:
         self.project_id = project_id
         self.span = span
         self.allow_unverified = allow_unverified
-        self.draft = Draft(f"{span.from_on:%Y-%m}")
+        self.draft = Draft(f"{span.from_on:%Y-%m}", span)
         self.tariffs = load_tariffs()
         self.points = meters.meter_points_of(connection, project_id)
         self.holders = repository.holders(connection, project_id)
@@ -138,6 +142,8 @@ class _Drafting:
 
     def draw(self) -> Draft:
         entries = repository.services_of(self.connection)
+        # many at once, before each is asked for by itself
+        screen_points(self.connection, [point.id for point in self.points])
         for point in self.points:
             entry = entries.get(point.id)
             try:
@@ -177,6 +183,7 @@ class _Drafting:
             "estimated": int(rated.consumption.estimated),
         }
         self.draft.bills.append(bill)
+        self.draft.closed[rated.point.id] = rated.consumption
         evidence = evidence_of_parts({rated.point.id: rated.consumption})
         for position, item in enumerate(rated.rated.line_items):
             self.draft.items.append(_item_row(str(bill["id"]), position, item, evidence))
@@ -211,6 +218,7 @@ class _Drafting:
 
     def _post_statement(self, item: SharedPool) -> None:
         period = self.draft.period
+        self.draft.closed.update(item.parts)
         self.draft.statements.append(
             {
                 "pool_id": item.pool.id,

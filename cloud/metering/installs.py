@@ -21,6 +21,8 @@ class Install:
     """A meter installed for a time: value = count x 10**exponent, usage x multiplier 综合倍率.
 
     capacity is the register's modulus in counts, max_per_hour its physical limit in counts.
+    end_rolls_over says that a rollover was declared at removed_at_us; idle_from_us that from then
+    to installed_at_us nothing was consumed for the customer (a test run).
     """
 
     meter_id: str
@@ -32,6 +34,8 @@ class Install:
     removed_at_us: int | None = None
     start_count: int
     end_count: int | None = None
+    end_rolls_over: bool = False
+    idle_from_us: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse an install that could not be billed (ValueError)."""
@@ -64,6 +68,11 @@ class Install:
         """Give the instants at which a fitter's read is on record."""
         end_read = self.end_read
         return (self.installed_at_us, *([end_read.read_at_us] if end_read else []))
+
+    @property
+    def covers_from_us(self) -> int:
+        """Give the instant from which consumption at its place is accounted for."""
+        return self.installed_at_us if self.idle_from_us is None else self.idle_from_us
 
     def holds(self, count: int) -> bool:
         """Tell whether the register can show this count at all."""

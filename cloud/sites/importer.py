@@ -1,6 +1,7 @@
 """A project file into the database: what is there already is left as it is."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from cloud.alerts.tables import alert_rules
 from cloud.billing.tables import pools, services, supplier_invoices
 from cloud.database import insert_new
 from cloud.documents import DocumentError, parse_model, parse_yaml, read_text
+from cloud.metering import recording
+from cloud.metering.events import EventKind, MeterEvent, MeterParts
 from cloud.metering.tables import installs, meter_points
 from cloud.sites.project_file import MeterEntry, ProjectFile
 from cloud.sites.tables import buildings, devices, gateways, premises, projects, users
@@ -127,14 +130,13 @@ def _import_meters(connection: Connection, file: ProjectFile, cutover_on: date) 
     project = file.project.id
     zone = ZoneInfo(file.project.time_zone)
     held = set(connection.scalars(select(installs.c.meter_point_id)))
-    _add(connection, devices, [_device(project, item) for item in file.meters])
+    read = [_device(project, item) for item in file.meters if item.device is not None]
+    _add(connection, devices, read)
     ordered = sorted(file.meters, key=lambda item: item.parent is not None)
     _add(connection, meter_points, [_meter_point(project, item) for item in ordered])
-    _add(
-        connection,
-        installs,
-        [_install(item, zone) for item in file.meters if item.id not in held],
-    )
+    for item in file.meters:
+        if item.id not in held:
+            recording.record(connection, item.id, _install(item, zone))
     _add(
         connection,
         services,
@@ -181,22 +183,24 @@ def _meter_point(project: str, item: MeterEntry) -> Row:
     }
 
 
-def _install(item: MeterEntry, zone: ZoneInfo) -> Row:
+def _install(item: MeterEntry, zone: ZoneInfo) -> MeterEvent:
     midnight = datetime.combine(item.installed_on, datetime.min.time(), zone)
-    return {
-        "meter_point_id": item.id,
-        "meter_id": item.meter_no,
-        "device_id": item.device,
-        "point": item.point,
-        "exponent": item.exponent,
-        "multiplier": item.multiplier,
-        "capacity": item.capacity,
-        "max_per_hour": item.max_per_hour,
-        "installed_at_us": microseconds(midnight.astimezone(UTC)),
-        "removed_at_us": None,
-        "start_count": item.start_count,
-        "end_count": None,
-    }
+    return MeterEvent(
+        kind=EventKind.INSTALL,
+        at_us=microseconds(midnight.astimezone(UTC)),
+        after_count=item.start_count,
+        parts=MeterParts(
+            meter_id=item.meter_no,
+            exponent=item.exponent,
+            multiplier=Decimal(item.multiplier),
+            capacity=item.capacity,
+            max_per_hour=item.max_per_hour,
+            device_id=item.device,
+            point=item.point,
+        ),
+        by="import",
+        why="project file",
+    )
 
 
 def _add(connection: Connection, table: Table, rows: list[Row]) -> None:

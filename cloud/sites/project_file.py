@@ -1,9 +1,9 @@
 """The project file: a whole site as one checked document, for import."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from cloud.documents import StrictModel
 
@@ -57,7 +57,10 @@ class PremiseEntry(_Part):
 
 
 class MeterEntry(_Part):
-    """A meter point 计量点, the meter that hangs there now, and its opening register."""
+    """A meter point 计量点, the meter that hangs there now, and its opening register.
+
+    gateway, device, profile and point belong together: a meter that people read has none of them.
+    """
 
     id: Id
     name: Label
@@ -68,10 +71,10 @@ class MeterEntry(_Part):
     service: Literal["electricity", "water"]
     role: Literal["sub", "public", "master"]
     supply: Literal["collected", "resold", "public"]
-    gateway: Id
-    device: Id
-    profile: Label
-    point: Label
+    gateway: Id | None = None
+    device: Id | None = None
+    profile: Label | None = None
+    point: Label | None = None
     exponent: Annotated[int, Field(ge=-6, le=3)]
     multiplier: Number = "1"
     capacity: Count | None = None
@@ -82,6 +85,15 @@ class MeterEntry(_Part):
     period_s: Annotated[int, Field(ge=1)] = 60
     tariff: Id | None = None
     used_before: Number = "0"
+
+    @model_validator(mode="after")
+    def _is_read_somehow(self) -> Self:
+        named = {name: getattr(self, name) for name in ("gateway", "device", "profile", "point")}
+        missing = [name for name, value in named.items() if value is None]
+        if missing and len(missing) < len(named):
+            msg = f"{', '.join(missing)} missing: allowed are all of {', '.join(named)}, or none"
+            raise ValueError(msg)
+        return self
 
 
 class PoolEntry(_Part):

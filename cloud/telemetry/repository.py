@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from cloud.database import insert_new, upsert
 from cloud.errors import NotFoundError
@@ -182,6 +182,38 @@ def rows_between(connection: Connection, channel: int, start_us: int, end_us: in
         for row in chunk.decode(data)
         if start_us <= row.read_at_us < end_us
     ]
+
+
+def columns_between(
+    connection: Connection, channel: int, start_hour: int, end_hour: int
+) -> chunk.Columns:
+    """Return a channel's rows of the hours [start_hour, end_hour) as columns, in order of time."""
+    query = (
+        select(chunks.c.data)
+        .where(
+            chunks.c.channel_id == channel,
+            chunks.c.hour >= start_hour,
+            chunks.c.hour < end_hour,
+        )
+        .order_by(chunks.c.hour)
+    )
+    return chunk.decode_columns(connection.scalars(query).all())
+
+
+def rows_by_block(
+    connection: Connection, channel_ids: Sequence[int], start_hour: int, *, hours: int
+) -> dict[int, dict[int, int]]:
+    """Return how many rows each block of so many hours holds, by channel, from an hour on."""
+    block = chunks.c.hour // hours
+    query = (
+        select(chunks.c.channel_id, block.label("block"), func.sum(chunks.c.rows))
+        .where(chunks.c.channel_id.in_(channel_ids), chunks.c.hour >= start_hour)
+        .group_by(chunks.c.channel_id, block)
+    )
+    found: dict[int, dict[int, int]] = {}
+    for channel, name, rows in connection.execute(query):
+        found.setdefault(channel, {})[int(name)] = int(rows)
+    return found
 
 
 def hours_between(

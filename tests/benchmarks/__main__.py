@@ -14,6 +14,7 @@ from tests.benchmarks import (
     edge_memory,
     gateway,
     journal,
+    metering,
     modbus,
     planning,
     rtu,
@@ -32,6 +33,7 @@ SECTIONS = {
     "delivery": state_machines.run,
     "memory": edge_memory.run,
     "catchup": catchup.run,
+    "metering": metering.run,
 }
 
 

@@ -107,3 +107,12 @@ def test_faults_name_the_file_and_the_key(tmp_path: Path, old: str, new: str, sa
     with pytest.raises(DocumentError, match=says) as caught:
         load_project_file(path)
     assert all(fault.startswith(f"{path}: ") for fault in caught.value.faults)
+
+
+def test_a_meter_has_all_of_its_gateway_or_none(demo_file: ProjectFile) -> None:
+    document = demo_file.model_dump(mode="json")
+    document["meters"][0] |= {"gateway": None, "device": None}
+    with pytest.raises(ValueError, match=r"gateway, device missing: allowed are all of .* or none"):
+        ProjectFile.model_validate(document)
+    document["meters"][0] |= {"profile": None, "point": None}
+    assert ProjectFile.model_validate(document).meters[0].device is None

@@ -62,3 +62,23 @@ def test_the_summary_is_of_the_good_rows(rows: list[Row]) -> None:
 def test_an_hour_is_counted_from_the_epoch() -> None:
     assert chunk.hour_of(START_US) * HOUR_US == START_US
     assert chunk.hour_of(START_US - 1) == chunk.hour_of(START_US) - 1
+
+
+@given(st.lists(ROWS, max_size=4))
+def test_columns_say_what_the_rows_say(chunks: list[list[Row]]) -> None:
+    merged = [chunk.merge([], rows) for rows in chunks]
+    columns = chunk.decode_columns(chunk.encode(rows).data for rows in merged)
+    missing = set(columns.missing)
+    rows = [
+        Row(at_us, None if index in missing else count, quality, batch_id)
+        for index, (at_us, count, quality, batch_id) in enumerate(
+            zip(
+                columns.read_at_us,
+                columns.counts,
+                columns.qualities,
+                columns.batch_ids,
+                strict=True,
+            )
+        )
+    ]
+    assert rows == [row for rows in merged for row in rows]
