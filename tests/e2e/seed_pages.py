@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import uvicorn
 from fastapi import FastAPI
+from seed_payments import collect
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from cloud import auth, problems
@@ -26,11 +27,6 @@ from cloud.billing import runs
 from cloud.billing.tables import supplier_invoices
 from cloud.database import migrate, open_engine
 from cloud.ingest.tables import batches, envelopes
-from cloud.ledger import approvals
-from cloud.ledger import service as ledger
-from cloud.ledger.approvals import Ask
-from cloud.ledger.repository import open_accounts_of
-from cloud.ledger.service import Teller
 from cloud.sites.importer import import_project, load_project_file
 from cloud.sites.project_file import MeterEntry, ProjectFile
 from cloud.sites.tables import gateways, users
@@ -65,7 +61,7 @@ def seed(engine: Engine, now_us: int, *, months: int = 2) -> list[tuple[str, str
     with engine.begin() as connection:
         for start in starts[:-1]:
             runs.run(connection, file.project.id, f"{start:%Y-%m}", allow_unverified=True)
-        _collect(connection, file.project.id, now_us)
+        collect(connection, file.project.id, now_us)
     return people
 
 
@@ -351,28 +347,6 @@ def _add_alerts(connection: Connection, now_us: int) -> None:
             cleared=55,
             seen="guard",
         )
-
-
-def _collect(connection: Connection, project: str, now_us: int) -> None:
-    # most have paid, some too much; one waits for a relief, one for a void
-    clerk = Teller(project, "clerk", now_us)
-    for number, home in enumerate(sorted(open_accounts_of(connection, project).values())):
-        owed_fen = ledger.standing_of(connection, project, home).owed_fen
-        if owed_fen <= 0 or number % 3 == 0:
-            continue
-        channel = ledger.CHANNELS[number % 5]
-        amount_fen = owed_fen + (10_000 if number % 7 == 0 else 0)
-        paid = ledger.pay(
-            connection, clerk, home, amount_fen=amount_fen, channel=channel, key=f"k{number}"
-        )
-        if number == 1:
-            subject = {"entry_id": paid.id}
-            approvals.ask(connection, clerk, home, kind=Ask.VOID, subject=subject, reason="收错户")
-    (charge, fen), *_ = ledger.standing_of(connection, project, "1-101").open_fen().items()
-    subject = {"period": charge.period, "item": charge.item, "amount_fen": fen // 10}
-    approvals.ask(
-        connection, clerk, "1-101", kind=Ask.RELIEF, subject=subject, reason="公共管道漏水，已核实"
-    )
 
 
 def _live(engine: Engine) -> None:
