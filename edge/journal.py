@@ -26,8 +26,6 @@ from protocols.failpoint import reach
 __all__ = ["GRACE_S", "Journal", "JournalError", "JournalFullError", "LaneStatus", "Limits"]
 
 GRACE_S: Final = 7 * 86_400
-# of a tail that has no room to be sealed at once
-_SLICE_BYTES: Final = 8 * 1024
 _Result = TypeVar("_Result")
 
 
@@ -152,13 +150,7 @@ class Journal:
             return self._chain.next(lane)
 
         self._shorten(lane, now_us)
-        try:
-            return self._write(change)
-        except JournalFullError:
-            # each slice gives back the room of the rows that it seals
-            while self.status(lane).tail_records:
-                self._write(lambda: self._chain.seal_tail(lane, now_us, most_bytes=_SLICE_BYTES))
-            return self._write(change)
+        return self._write(change)
 
     def mark(self, key: str) -> str | None:
         """Return a remembered value."""

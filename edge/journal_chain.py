@@ -16,7 +16,6 @@ DENSE_RECORDS_PER_S: Final = 200
 # a replacing batch of more would seldom fit its bytes
 _KEPT_AT_ONCE: Final = 2000
 BOOT_MARK: Final = "boot_id"
-_MOST_BYTES: Final = 1 << 30
 # no run seals so many batches: what is left of it is numbered from here
 _LEFTOVERS: Final = 1 << 31
 
@@ -45,21 +44,13 @@ class Chain:
         row = self._db.execute("SELECT next FROM lanes WHERE lane = ?", (lane,)).fetchone()
         return int(row[0])
 
-    def seal_tail(
-        self,
-        lane: int,
-        now_us: int,
-        more: Sequence[Record] = (),
-        *,
-        most_bytes: int = _MOST_BYTES,
-    ) -> None:
+    def seal_tail(self, lane: int, now_us: int, more: Sequence[Record] = ()) -> None:
         """Seal a lane's open tail, or the begin of a long one, and what is given after it.
 
-        It is long from `most_bytes` on, or where it holds more records than a batch. ValueError if
-        the tail is damaged.
+        ValueError if the tail is damaged.
         """
         tail: list[tuple[int, bytes]] = []
-        count = size = 0
+        count = 0
         with closing(
             self._db.execute(
                 "SELECT id, records, body FROM tail WHERE lane = ? ORDER BY id", (lane,)
@@ -68,8 +59,7 @@ class Chain:
             for row, records, body in rows:
                 tail.append((row, body))
                 count += records
-                size += len(body)
-                if count > batch.MAX_RECORDS or size > most_bytes:
+                if count > batch.MAX_RECORDS:
                     break
         begun = 0
         for last, boot_id in self._left_boots:

@@ -85,12 +85,7 @@ class Retention:
         least = space.events if lane == LANE_READINGS else space.own
         if lane == LANE_READINGS and self.step == STOPPED:
             self.refuse(lane, records)
-        words = sum(len(row.words) for row in records if isinstance(row, Reading))
-        needed = space.pages_for(len(records), words)
-        if lane == LANE_READINGS:
-            # what is open must fit once more when it is sealed
-            needed += needed + self._open_pages(lane)
-        if free - needed < least:
+        if free - space.pages_for(len(records)) < least:
             if lane == LANE_READINGS:
                 with self._transaction():
                     self._take_step(STOPPED, free)
@@ -131,10 +126,6 @@ class Retention:
             reach("journal.refused")
         message = f"lane {lane}: no room for {len(records)} records; {count} refused so far"
         raise JournalFullError(message)
-
-    def _open_pages(self, lane: int) -> int:
-        query = "SELECT total(length(body)) FROM tail WHERE lane = ?"
-        return int(self._db.execute(query, (lane,)).fetchone()[0]) // self._space.page_bytes
 
     def _drop_grace(self) -> bool:
         for lane in LANES:

@@ -58,9 +58,9 @@ class Space:
         growth = max(0, self._disk_bytes() - missing - self.reserve_bytes // 4) // self.page_bytes
         return int(min(self.pages - used, growth) + free)
 
-    def pages_for(self, records: int, more_bytes: int = 0) -> int:
-        """Return how many pages a commit of so many records, with so many bytes of words, takes."""
-        return (records * _RECORD_BYTES + more_bytes) // self.page_bytes + 8
+    def pages_for(self, records: int) -> int:
+        """Return how many pages a commit of that many records may take."""
+        return records * _RECORD_BYTES // self.page_bytes + 8
 
     def hold_reserve(self) -> bool:
         """Take the reserve from the disk if it is not held; False where there is no room."""
