@@ -4,22 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloud.ledger.entries import (
-    CHARGING,
-    OFFSETTING,
-    RECEIVING,
-    Book,
-    Charge,
-    Entry,
-    Kind,
-)
+from cloud.ledger.entries import COLUMNS, Book, Charge, Entry, Kind
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One charge as reports have it, in fen: charged = received + relieved + offset + owed."""
+class Sums:
+    """What became of charges, in fen: charged = received + relieved + offset + owed."""
 
-    charge: Charge
     charged_fen: int
     received_fen: int
     relieved_fen: int
@@ -29,6 +20,13 @@ class Statement:
     def owed_fen(self) -> int:
         """Return what is still owed 欠费; below zero where more was settled than is charged."""
         return self.charged_fen - self.received_fen - self.relieved_fen - self.offset_fen
+
+
+@dataclass(frozen=True)
+class Statement(Sums):
+    """One charge as reports have it."""
+
+    charge: Charge
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,10 @@ class Standing:
     def owed_fen(self) -> int:
         """Return what is owed in all."""
         return sum(statement.owed_fen for statement in self.statements)
+
+    def owned_fen(self, book: Book) -> int:
+        """Return what is prepaid or deposited."""
+        return {Book.PREPAID: self.prepaid_fen, Book.DEPOSIT: self.deposit_fen}[book]
 
     def open_fen(self) -> dict[Charge, int]:
         """Return what can be settled."""
@@ -59,16 +61,11 @@ def standing(entries: Iterable[tuple[Entry, Kind]]) -> Standing:
     for entry, kind in entries:
         prepaid -= entry.of(Book.PREPAID)
         deposit -= entry.of(Book.DEPOSIT)
-        column = _column(kind)
+        # what moves no receivable, a deposit for example, has no column and no such line
+        place = next((at for at, (kinds, _) in enumerate(COLUMNS) if kind in kinds), 0)
+        sign = COLUMNS[place][1]
         for line in entry.lines:
             if line.book is Book.RECEIVABLE and line.charge is not None:
-                sums[line.charge][column] += line.amount_fen if column == 0 else -line.amount_fen
-    statements = tuple(Statement(charge, *sums[charge]) for charge in sorted(sums))
+                sums[line.charge][place] += sign * line.amount_fen
+    statements = tuple(Statement(*sums[charge], charge=charge) for charge in sorted(sums))
     return Standing(prepaid, deposit, statements)
-
-
-def _column(kind: Kind) -> int:
-    for place, kinds in enumerate((CHARGING, RECEIVING, {Kind.RELIEF}, OFFSETTING)):
-        if kind in kinds:
-            return place
-    return 0

@@ -42,7 +42,10 @@ class Kind(StrEnum):
 # what each kind does to a receivable, as reports have it: 应收 = 实收 + 减免 + 冲抵 + 欠费
 CHARGING: Final = frozenset({Kind.BILL, Kind.CREDIT_NOTE, Kind.LATE_CHARGE, Kind.OPENING})
 RECEIVING: Final = frozenset({Kind.PAYMENT})
+RELIEVING: Final = frozenset({Kind.RELIEF})
 OFFSETTING: Final = frozenset({Kind.OFFSET, Kind.DEPOSIT_OFFSET})
+# the columns of a report in their order, each with the sign of its lines in the receivable
+COLUMNS: Final = ((CHARGING, 1), (RECEIVING, -1), (RELIEVING, -1), (OFFSETTING, -1))
 
 
 class UnbalancedError(ValueError):
@@ -99,12 +102,6 @@ def charged(kind: Kind, amounts_fen: Sequence[tuple[Charge, int]]) -> Entry:
             lines.append(Line(Book.RECEIVABLE, fen, charge))
             lines.append(Line(against, -fen, charge))
     return Entry(kind, tuple(lines))
-
-
-def opening_balance(book: Book, amount_fen: int) -> Entry:
-    """A prepaid or a deposit that an earlier system held, in fen above zero."""
-    _check_above_zero(amount_fen)
-    return Entry(Kind.OPENING, (Line(Book.OPENING, amount_fen), Line(book, -amount_fen)))
 
 
 def paid(channel: str, amount_fen: int, settled: Sequence[tuple[Charge, int]]) -> Entry:

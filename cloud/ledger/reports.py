@@ -7,7 +7,8 @@ from typing import Literal
 
 from sqlalchemy import Connection, case, func, select
 
-from cloud.ledger.entries import CHARGING, OFFSETTING, RECEIVING, Book, Kind
+from cloud.ledger.accounts import Sums
+from cloud.ledger.entries import COLUMNS, Book
 from cloud.ledger.tables import accounts, entries, lines
 from cloud.sites.tables import premises
 
@@ -15,19 +16,10 @@ By = Literal["item", "period", "building", "account"]
 
 
 @dataclass(frozen=True)
-class CollectionRow:
-    """One row in fen: charged = received + relieved + offset + owed."""
+class CollectionRow(Sums):
+    """One row of the report; `name` has what it is grouped by."""
 
     name: tuple[str, ...]
-    charged_fen: int
-    received_fen: int
-    relieved_fen: int
-    offset_fen: int
-
-    @property
-    def owed_fen(self) -> int:
-        """Return what is still owed 欠费."""
-        return self.charged_fen - self.received_fen - self.relieved_fen - self.offset_fen
 
 
 def collection(
@@ -49,12 +41,7 @@ def collection(
     amount = lines.c.amount_fen
     sums = [
         func.coalesce(func.sum(case((entries.c.counts_as.in_(kinds), sign * amount), else_=0)), 0)
-        for kinds, sign in (
-            (CHARGING, 1),
-            (RECEIVING, -1),
-            ({Kind.RELIEF}, -1),
-            (OFFSETTING, -1),
-        )
+        for kinds, sign in COLUMNS
     ]
     query = (
         select(*groups, *sums)
@@ -70,7 +57,7 @@ def collection(
         .order_by(*groups)
     )
     return [
-        CollectionRow(tuple(map(str, row[: len(by)])), *map(int, row[len(by) :]))
+        CollectionRow(*map(int, row[len(by) :]), name=tuple(map(str, row[: len(by)])))
         for row in connection.execute(query)
     ]
 

@@ -86,15 +86,6 @@ def open_accounts(connection: Connection, project_id: str, opened_on: date) -> i
     return len(rows)
 
 
-def account_of_premise(connection: Connection, premise_id: str) -> str | None:
-    """Return the open account of a premise, None if there is none."""
-    return connection.scalar(
-        select(accounts.c.id).where(
-            accounts.c.premise_id == premise_id, accounts.c.closed_on.is_(None)
-        )
-    )
-
-
 def open_accounts_of(connection: Connection, project_id: str) -> dict[str, str]:
     """Return the open account of each premise of a project."""
     query = select(accounts.c.premise_id, accounts.c.id).where(

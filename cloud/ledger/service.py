@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -18,6 +17,7 @@ from cloud.ledger.entries import Book, Charge, Entry, Kind
 from cloud.ledger.matching import settle
 from cloud.ledger.repository import Entered, Fresh, Stamp
 from cloud.money import fen_to_yuan
+from protocols.delivery.records import instant
 
 CHANNELS = ("cash", "bank", "pos", "wechat", "alipay", "online")
 RECEIPT = "receipt"
@@ -128,7 +128,7 @@ def offset(
 
     def make() -> Entry:
         held = _standing(connection, account_id)
-        owned = held.prepaid_fen if book is Book.PREPAID else held.deposit_fen
+        owned = held.owned_fen(book)
         settled = settle(owned, held.open_fen(), items=items)
         if not settled:
             message = f"nothing to offset: {fen_to_yuan(owned)} are {_WORDS[book]}"
@@ -154,7 +154,7 @@ def refund(
 
     def make() -> Entry:
         held = _standing(connection, account_id)
-        owned = held.prepaid_fen if book is Book.PREPAID else held.deposit_fen
+        owned = held.owned_fen(book)
         if amount_fen > owned:
             message = (
                 f"amount {fen_to_yuan(amount_fen)}: allowed is up to {fen_to_yuan(owned)},"
@@ -209,9 +209,9 @@ def void(
         raise RefusedError(message)
     made = books.reversed_entry(undone.entry)
     after = _standing(connection, account_id)
-    for book, owned in ((Book.PREPAID, after.prepaid_fen), (Book.DEPOSIT, after.deposit_fen)):
-        if owned - made.of(book) < 0:
-            message = f"entry {entry_id}: what was {_WORDS[book]} by it is used already"
+    for book, word in _WORDS.items():
+        if after.owned_fen(book) - made.of(book) < 0:
+            message = f"entry {entry_id}: what was {word} by it is used already"
             raise RefusedError(message)
     fresh = Fresh(
         account_id,
@@ -302,7 +302,7 @@ def _standing(connection: Connection, account_id: str) -> Standing:
 
 def _stamp(connection: Connection, teller: Teller) -> Stamp:
     zone = ZoneInfo(repository.time_zone(connection, teller.project_id))
-    at = datetime.fromtimestamp(teller.now_us // 1_000_000, UTC).astimezone(zone)
+    at = instant(teller.now_us).astimezone(zone)
     return Stamp(teller.project_id, at.date(), teller.now_us, teller.by)
 
 
