@@ -67,5 +67,11 @@ def standing(entries: Iterable[tuple[Entry, Kind]]) -> Standing:
         for line in entry.lines:
             if line.book is Book.RECEIVABLE and line.charge is not None:
                 sums[line.charge][place] += sign * line.amount_fen
-    statements = tuple(Statement(*sums[charge], charge=charge) for charge in sorted(sums))
+    statements = tuple(_statement(charge, *sums[charge]) for charge in sorted(sums))
     return Standing(prepaid, deposit, statements)
+
+
+def _statement(
+    charge: Charge, charged: int, received: int, relieved: int, offset: int
+) -> Statement:
+    return Statement(charged, received, relieved, offset, charge)

@@ -56,10 +56,12 @@ def collection(
         .group_by(*groups)
         .order_by(*groups)
     )
-    return [
-        CollectionRow(*map(int, row[len(by) :]), name=tuple(map(str, row[: len(by)])))
-        for row in connection.execute(query)
-    ]
+    rows = []
+    for row in connection.execute(query):
+        charged, received, relieved, offset = map(int, row[len(by) :])
+        name = tuple(map(str, row[: len(by)]))
+        rows.append(CollectionRow(charged, received, relieved, offset, name))
+    return rows
 
 
 @dataclass(frozen=True)
