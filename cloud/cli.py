@@ -17,6 +17,7 @@ from cloud import auth
 from cloud.app import create_app
 from cloud.billing import evidence, runs
 from cloud.billing.commands import allocate
+from cloud.billing.run_repository import Run
 from cloud.config import Settings
 from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
@@ -149,26 +150,46 @@ def bill_run(
     settings = Settings()
     allow = settings.allow_unverified_tariffs
     _first_day(period, "--period")
-    result: dict[str, object]
-    with _migrated(settings).begin() as connection:
-        if dry_run:
+    engine = _migrated(settings)
+    if dry_run:
+        with engine.begin() as connection:
             drawn = runs.draft(connection, project, period, allow_unverified=allow)
-            result = {
-                "period": period,
-                "posted": False,
-                "bills": len(drawn.bills),
-                "held": len(drawn.held),
-                "total": fen_to_yuan(drawn.total_fen),
-            }
-        else:
-            done = runs.run(connection, project, period, allow_unverified=allow)
-            result = {
-                "period": period,
-                "posted": True,
-                "bills": done.bills,
-                "held": done.held,
-            }
-    _print(result, as_json=as_json)
+        result: dict[str, object] = {
+            "period": period,
+            "posted": False,
+            "bills": drawn.bills,
+            "held": len(drawn.held),
+            "total": fen_to_yuan(drawn.total_fen),
+        }
+        _print(result, as_json=as_json)
+        return
+    done = runs.run(engine, project, period, allow_unverified=allow)
+    _print(_told(done), as_json=as_json)
+
+
+@bill_app.command("revise")
+def bill_revise(
+    project: Annotated[str, typer.Option()],
+    first: Annotated[str, typer.Option(help="first month to bill again, YYYY-MM")],
+    last: Annotated[str, typer.Option(help="last month, YYYY-MM")],
+    reason: Annotated[str, typer.Option(help="why; it stands on each credit note")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Bill months again: what comes out otherwise is credited and posted as a new revision."""
+    settings = Settings()
+    for option, value in (("--first", first), ("--last", last)):
+        _first_day(value, option)
+    done = runs.revise(
+        _migrated(settings),
+        project,
+        first,
+        last,
+        reason=reason,
+        by="command line",
+        allow_unverified=settings.allow_unverified_tariffs,
+    )
+    _print(_told(done), as_json=as_json)
 
 
 @bill_app.command("evidence")
@@ -218,6 +239,17 @@ def _migrated(settings: Settings) -> Engine:
     engine = open_engine(settings.database)
     migrate_schema(engine)
     return engine
+
+
+def _told(done: Run) -> dict[str, object]:
+    return {
+        "period": done.period,
+        "posted": True,
+        "bills": done.bills,
+        "credits": done.credits,
+        "held": done.held,
+        "total": fen_to_yuan(done.total_fen),
+    }
 
 
 def _print(result: dict[str, object], *, as_json: bool) -> None:

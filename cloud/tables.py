@@ -1,6 +1,8 @@
 """Every table of the service, so that migrations see them all."""
 
 from cloud.alerts import tables as alerts
+from cloud.billing import bill_tables as bills
+from cloud.billing import run_tables as bill_runs
 from cloud.billing import tables as billing
 from cloud.database import metadata
 from cloud.ingest import attempt_tables as attempts
@@ -17,7 +19,9 @@ from cloud.telemetry import tables as telemetry
 __all__ = [
     "alerts",
     "attempts",
+    "bill_runs",
     "billing",
+    "bills",
     "clocks",
     "ingest",
     "ledger",

@@ -76,9 +76,12 @@ class Worker:
                 reader = connection.execution_options(readonly=True)
                 due = due_runs(reader, now_us)
             for project, period in due:
-                with self._engine.begin() as connection:
-                    allow = self._settings.allow_unverified_tariffs
-                    runs.run(connection, project, period, allow_unverified=allow)
+                allow = self._settings.allow_unverified_tariffs
+                runs.run(self._engine, project, period, allow_unverified=allow)
+        with self._engine.connect() as connection:
+            begun = runs.unfinished(connection.execution_options(readonly=True))
+        for key in begun:
+            runs.advance(self._engine, key)
 
 
 def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
@@ -98,7 +101,7 @@ def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
         if begun is None or begun > span.from_on:
             continue
         newest = meters.newest_reads_us(connection, project)
-        if not newest or billing.run_of(connection, project, period) is not None:
+        if not newest or runs.is_finished(connection, project, period):
             continue
         # batches are stored in whatever order they come: newer reads may overtake the month's end
         waiting_us = ingest.waiting_since_us(connection, project)

@@ -7,18 +7,20 @@ from sqlalchemy import Row, select
 
 from cloud.auth import Person
 from cloud.billing import evidence, runs
+from cloud.billing.bill_tables import bills, line_items
+from cloud.billing.run_repository import Run
 from cloud.billing.schemas import (
     BillOut,
     BillRunIn,
     BillRunOut,
     BillWithItems,
     LineItemOut,
+    RevisionIn,
 )
-from cloud.billing.tables import bills, line_items
 from cloud.errors import NotFoundError
 from cloud.money import fen_to_yuan
 from cloud.paging import Cursor, Limit, Page, page
-from cloud.requests import Reading, Writing, require
+from cloud.requests import Database, Reading, require
 from protocols.delivery.records import instant
 
 router = APIRouter(tags=["billing"])
@@ -78,22 +80,51 @@ def get_evidence(bill_id: str, person: Payer, connection: Reading) -> Response:
 
 
 @router.post("/bill-runs")
-def run_bills(
-    wanted: BillRunIn, person: Clerk, connection: Writing, request: Request
-) -> BillRunOut:
+def run_bills(wanted: BillRunIn, person: Clerk, engine: Database, request: Request) -> BillRunOut:
     """Bill a month of your project; a month that was billed stays as it is."""
     allow = bool(request.app.state.settings.allow_unverified_tariffs)
     if wanted.dry_run:
-        drawn = runs.draft(connection, person.project_id, wanted.period, allow_unverified=allow)
+        with engine.begin() as connection:
+            drawn = runs.draft(connection, person.project_id, wanted.period, allow_unverified=allow)
         return BillRunOut(
             period=wanted.period,
-            bills=len(drawn.bills),
+            bills=drawn.bills,
             held=len(drawn.held),
             total=fen_to_yuan(drawn.total_fen),
             posted=False,
         )
-    done = runs.run(connection, person.project_id, wanted.period, allow_unverified=allow)
-    return BillRunOut(period=done.period, bills=done.bills, held=done.held, posted=True)
+    done = runs.run(
+        engine, person.project_id, wanted.period, allow_unverified=allow, by=person.username
+    )
+    return _run_out(done)
+
+
+@router.post("/bill-revisions")
+def revise_bills(
+    wanted: RevisionIn, person: Clerk, engine: Database, request: Request
+) -> BillRunOut:
+    """Bill months of your project again: what comes out otherwise is credited and posted anew."""
+    done = runs.revise(
+        engine,
+        person.project_id,
+        wanted.first,
+        wanted.last,
+        reason=wanted.reason,
+        by=person.username,
+        allow_unverified=bool(request.app.state.settings.allow_unverified_tariffs),
+    )
+    return _run_out(done)
+
+
+def _run_out(done: Run) -> BillRunOut:
+    return BillRunOut(
+        period=done.period,
+        bills=done.bills,
+        credits=done.credits,
+        held=done.held,
+        total=fen_to_yuan(done.total_fen),
+        posted=True,
+    )
 
 
 def _bill(connection: Reading, bill_id: str, person: Person) -> Row[Any]:
@@ -115,11 +146,15 @@ def _mine(person: Person) -> Any:  # noqa: ANN401 - SQLAlchemy's own expression 
 def _fields(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
+        "number": row.number,
+        "account": row.account_id,
         "premise": row.premise_id,
         "holder": row.holder,
         "service": row.service,
         "period": row.period,
         "revision": row.revision,
+        "from_on": row.from_on,
+        "to_on": row.to_on,
         "quantity": row.quantity,
         "estimated": bool(row.estimated),
         "total": fen_to_yuan(row.total_fen),

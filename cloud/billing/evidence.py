@@ -9,14 +9,8 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, select
 
-from cloud.billing.tables import (
-    bills,
-    line_items,
-    pool_shares,
-    pool_statements,
-    pools,
-    tariff_texts,
-)
+from cloud.billing.bill_tables import bills, line_items, pool_shares, pool_statements
+from cloud.billing.tables import pools, tariff_texts
 from cloud.errors import NotFoundError
 from cloud.ingest.tables import envelopes
 from cloud.metering.tables import installs, meter_points
@@ -120,21 +114,22 @@ def evidence_of(connection: Connection, bill_id: str) -> BillEvidence:
         message = f"bill {bill_id!r} is unknown"
         raise NotFoundError(message)
     rows = connection.execute(
-        select(line_items.c.position, line_items.c.evidence)
+        select(line_items.c.position, line_items.c.segment)
         .where(line_items.c.bill_id == bill_id)
         .order_by(line_items.c.position)
     ).all()
-    opened: dict[str, tuple[PartEvidence, ...]] = {}
+    segments = json.loads(bill.inputs)
+    opened: dict[int, tuple[PartEvidence, ...]] = {}
     items: list[ItemEvidence] = []
-    for position, text in rows:
-        stored = json.loads(text)
-        if isinstance(stored, dict):
+    for position, place in rows:
+        stored = segments[place] if place < len(segments) else {}
+        if "pool" in stored:
             statement, parts = _statement(connection, stored["pool"], bill.period, bill.premise_id)
             items.append(ItemEvidence(position, "shared", parts, statement))
             continue
-        if text not in opened:
-            opened[text] = _parts(connection, stored)
-        items.append(ItemEvidence(position, "metered", opened[text], None))
+        if place not in opened:
+            opened[place] = _parts(connection, stored.get("parts", []))
+        items.append(ItemEvidence(position, "metered", opened[place], None))
     tariff = connection.scalar(
         select(tariff_texts.c.text).where(tariff_texts.c.hash == bill.tariff_hash)
     )

@@ -1,25 +1,18 @@
-"""All SQL of bill runs, bills, pools and supplier invoices."""
+"""All SQL of what is charged to whom: households, services, terms, pools, invoices, tariffs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
-from cloud.billing.tables import (
-    bill_runs,
-    bills,
-    exceptions,
-    line_items,
-    pool_shares,
-    pool_statements,
-    pools,
-    services,
-    supplier_invoices,
-    tariff_texts,
-)
-from cloud.database import insert_new, upsert
+from cloud.billing.cycles import Cycle, Days
+from cloud.billing.tables import charge_terms, pools, services, supplier_invoices, tariff_texts
+from cloud.database import insert_new
+from cloud.ledger.tables import accounts
 from cloud.metering.tables import meter_points
 from cloud.sites.tables import premises, projects
 from cloud.tariffs.usage import Premise, SupplierInvoice
@@ -33,6 +26,22 @@ class ServiceEntry:
     tariff_id: str
     cutover_on: date
     used_before: Decimal
+
+
+@dataclass(frozen=True)
+class Term:
+    """A charge that recurs 周期性收费, with the facts of the premise that are its own."""
+
+    account_id: str
+    item: str
+    tariff_id: str
+    days: Days
+    cycle: Cycle
+    facts: Mapping[str, object]
+
+    def premise(self, facts: Premise) -> Premise:
+        """Return a premise as this term sees it."""
+        return msgspec.convert({**asdict(facts), **self.facts}, Premise)
 
 
 @dataclass(frozen=True)
@@ -55,26 +64,22 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A premise as its bills see it."""
+class Household:
+    """An account as its bills see it: who holds which premise, and for how long.
 
-    id: str
+    `held_from` is the day of a move-in, None where nobody knows of one; `continues` is the account
+    whose annual use counts on.
+    """
+
+    account_id: str
+    premise_id: str
     building_id: str
     kind: str
     holder: str
-    area_m2: Decimal
+    days: Days
+    held_from: date | None
+    continues: str | None
     facts: Premise
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished bill run."""
-
-    project_id: str
-    period: str
-    finished_us: int
-    bills: int
-    held: int
 
 
 def time_zone(connection: Connection, project_id: str) -> str | None:
@@ -83,7 +88,7 @@ def time_zone(connection: Connection, project_id: str) -> str | None:
 
 
 def lock_project(connection: Connection, project_id: str) -> None:
-    """Let only one bill run of a project go on at a time."""
+    """Let only one start or end of a project's bill runs go on at a time."""
     connection.execute(select(projects.c.id).where(projects.c.id == project_id).with_for_update())
 
 
@@ -98,49 +103,84 @@ def first_cutover(connection: Connection, project_id: str) -> date | None:
     return begun
 
 
-def run_of(connection: Connection, project_id: str, period: str) -> Run | None:
-    """Return the run of a period, None if it has not been run."""
-    row = (
-        connection.execute(
-            select(bill_runs).where(
-                bill_runs.c.project_id == project_id, bill_runs.c.period == period
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
-    return None if row is None else Run(**row)
-
-
-def save_run(connection: Connection, run: Run) -> None:
-    """Remember that a period was billed; the primary key lets only one run commit."""
-    connection.execute(bill_runs.insert().values(**vars(run)))
-
-
-def services_of(connection: Connection) -> dict[str, ServiceEntry]:
-    """Return the service of each meter point that is billed by a tariff."""
+def services_of(connection: Connection, meter_point_ids: Sequence[str]) -> dict[str, ServiceEntry]:
+    """Return the service of each of these meter points that is billed by a tariff."""
+    query = select(services).where(services.c.meter_point_id.in_(meter_point_ids))
     return {
         row.meter_point_id: ServiceEntry(
             row.meter_point_id, row.tariff_id, row.cutover_on, Decimal(row.used_before)
         )
-        for row in connection.execute(select(services))
+        for row in connection.execute(query)
     }
 
 
-def holders(connection: Connection, project_id: str) -> dict[str, Holder]:
-    """Return the premises of a project."""
-    query = select(premises).where(premises.c.project_id == project_id)
+def account_ids(connection: Connection, project_id: str, days: Days) -> list[str]:
+    """Return the accounts that are open on some of these days, by id."""
+    query = select(accounts.c.id).where(
+        accounts.c.project_id == project_id,
+        accounts.c.opened_on < days.to_on,
+        accounts.c.closed_on.is_(None) | (accounts.c.closed_on > days.from_on),
+    )
+    return sorted(connection.scalars(query))
+
+
+def households(connection: Connection, names: Sequence[str]) -> dict[str, Household]:
+    """Return accounts with their premises, by id."""
+    query = (
+        select(accounts, premises.c.building_id, premises.c.kind, premises.c.area_m2)
+        .add_columns(premises.c.people, premises.c.households)
+        .join(premises, premises.c.id == accounts.c.premise_id)
+        .where(accounts.c.id.in_(names))
+        .order_by(accounts.c.id)
+    )
     return {
-        row.id: Holder(
+        row.id: Household(
             row.id,
+            row.premise_id,
             row.building_id,
             row.kind,
             row.holder,
-            Decimal(row.area_m2),
+            Days(row.opened_on, row.closed_on or date.max),
+            row.held_from,
+            row.continues,
             Premise(area_m2=Decimal(row.area_m2), people=row.people, households=row.households),
         )
         for row in connection.execute(query)
     }
+
+
+def continued(connection: Connection, homes: Iterable[Household]) -> dict[str, tuple[str, ...]]:
+    """Return the accounts before each one that continues another, the nearest first."""
+    chains: dict[str, tuple[str, ...]] = {}
+    for home in homes:
+        name = home.continues
+        chain: tuple[str, ...] = ()
+        while name is not None and name not in chain:
+            chain = (*chain, name)
+            name = connection.scalar(select(accounts.c.continues).where(accounts.c.id == name))
+        if chain:
+            chains[home.account_id] = chain
+    return chains
+
+
+def terms_of(connection: Connection, names: Iterable[str]) -> list[Term]:
+    """Return the terms of accounts, by account, item and first day."""
+    query = (
+        select(charge_terms)
+        .where(charge_terms.c.account_id.in_(list(names)))
+        .order_by(charge_terms.c.account_id, charge_terms.c.item, charge_terms.c.from_on)
+    )
+    return [
+        Term(
+            row.account_id,
+            row.item,
+            row.tariff_id,
+            Days(row.from_on, row.to_on or date.max),
+            Cycle(row.cycle_months, row.in_advance),
+            json.loads(row.facts),
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def pools_of(connection: Connection, project_id: str) -> list[Pool]:
@@ -161,67 +201,26 @@ def pools_of(connection: Connection, project_id: str) -> list[Pool]:
     ]
 
 
-def invoice_of(connection: Connection, meter_point_id: str, period: str) -> SupplierInvoice | None:
-    """Return the supplier's invoice for a master meter and period."""
-    row = connection.execute(
-        select(supplier_invoices).where(
-            supplier_invoices.c.meter_point_id == meter_point_id,
-            supplier_invoices.c.period == period,
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    return SupplierInvoice(amount=Decimal(row.amount), quantity=Decimal(row.quantity))
-
-
-def billed_between(
-    connection: Connection, premise_id: str, service: str, low: str, high: str
-) -> Decimal:
-    """Return the quantity on the latest revisions of periods low <= period < high."""
-    query = (
-        select(bills.c.period, bills.c.quantity)
-        .where(
-            bills.c.premise_id == premise_id,
-            bills.c.service == service,
-            bills.c.period >= low,
-            bills.c.period < high,
-        )
-        .order_by(bills.c.period, bills.c.revision)
+def invoices_of(
+    connection: Connection, meter_point_ids: Sequence[str], period: str
+) -> dict[str, SupplierInvoice]:
+    """Return the supplier's invoices for master meters and a period."""
+    query = select(supplier_invoices).where(
+        supplier_invoices.c.meter_point_id.in_(meter_point_ids),
+        supplier_invoices.c.period == period,
     )
-    latest = {row.period: Decimal(row.quantity or 0) for row in connection.execute(query)}
-    return sum(latest.values(), Decimal(0))
+    return {
+        row.meter_point_id: SupplierInvoice(
+            amount=Decimal(row.amount), quantity=Decimal(row.quantity)
+        )
+        for row in connection.execute(query)
+    }
 
 
-def save_bills(
-    connection: Connection,
-    rows: Sequence[dict[str, object]],
-    items: Sequence[dict[str, object]],
-) -> None:
-    """Post bills with their line items."""
-    if rows:
-        connection.execute(bills.insert(), rows)
-    if items:
-        connection.execute(line_items.insert(), items)
-
-
-def save_statements(
-    connection: Connection,
-    statements: Sequence[dict[str, object]],
-    shares: Sequence[dict[str, object]],
-) -> None:
-    """Post public sheets 公示表 with every premise's share."""
-    if statements:
-        connection.execute(pool_statements.insert(), statements)
-    if shares:
-        connection.execute(pool_shares.insert(), shares)
-
-
-def save_exceptions(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
-    """Remember what could not be billed, and why."""
-    upsert(connection, exceptions, rows)
-
-
-def save_tariff(connection: Connection, digest: str, tariff_id: str, text: str) -> None:
-    """Keep a tariff's text under its hash."""
-    row = {"hash": digest, "tariff_id": tariff_id, "text": text}
-    insert_new(connection, tariff_texts, [row])
+def save_tariffs(connection: Connection, texts: Mapping[str, tuple[str, str]]) -> None:
+    """Keep tariffs' texts under their hashes: hash -> (tariff id, text)."""
+    rows = [
+        {"hash": digest, "tariff_id": tariff_id, "text": text}
+        for digest, (tariff_id, text) in sorted(texts.items())
+    ]
+    insert_new(connection, tariff_texts, rows)

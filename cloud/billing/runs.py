@@ -1,307 +1,364 @@
-"""A bill run: one month of one project, in one transaction, once."""
+"""Bill runs: worked out and posted shard by shard, by any number of workers, killed anywhere.
+
+A run is worked out (rating), may be looked at (drafted), is posted (posting) and then stands
+(finished). Each step is one transaction that claims one shard of the accounts by its row lock:
+whoever dies gives it back, whoever comes goes on.
+"""
 
 import time
-from dataclasses import dataclass, field
-from datetime import date
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
-from cloud.billing import repository
-from cloud.billing.allocation import AllocationError
-from cloud.billing.metered import (
-    SUPPLIER_TARIFF,
-    RatedPoint,
-    evidence_of_parts,
-    rate_point,
-    tariff_text,
-)
-from cloud.billing.pools import PoolHeldError, SharedPool, share
-from cloud.billing.repository import Holder, Run
-from cloud.errors import NotFoundError
+from cloud.billing import posting, repository, run_repository
+from cloud.billing.cycles import days_of
+from cloud.billing.drafts import Draft, Drafted, Held
+from cloud.billing.drawing import Drawing, Drawn, periods_of
+from cloud.billing.run_repository import Run, RunKey, Shard
+from cloud.billing.tariff_book import TariffBook
+from cloud.errors import NotFoundError, RefusedError
 from cloud.ledger import repository as accounts
-from cloud.ledger import service as ledger
-from cloud.ledger.entries import Charge
-from cloud.ledger.service import Teller
-from cloud.metering import repository as meters
-from cloud.metering import service as metering
-from cloud.metering.registers import Consumption, RegisterError
-from cloud.metering.service import Span
-from cloud.metering.verification import screen_points
-from cloud.money import fen_to_yuan
-from cloud.tariffs.files import (
-    TariffRefusedError,
-    check_billable,
-    load_tariffs,
-    tariff_in_force,
-)
-from cloud.tariffs.rating import LineItem, RatingError
-from cloud.tariffs.tariff import SupplyKind
 
 log = structlog.get_logger("billing")
 
-SHARED = "shared"
-ENTERED_BY = "bill run"
+ENTERED_BY: Final = "bill run"
+ACCOUNTS_AT_ONCE: Final = 200
+_WAIT_S: Final = 0.05
+# shares of pools stand behind everything else of their shard
+_SHARES_FROM: Final = 1_000_000_000
 
 
-@dataclass
-class Draft:
+class Phase(StrEnum):
+    """Where a run stands."""
+
+    RATING = "rating"
+    DRAFTED = "drafted"
+    POSTING = "posting"
+    FINISHED = "finished"
+
+
+class Step(StrEnum):
+    """What came of one step."""
+
+    DONE = "done"
+    OTHERS = "others are at work on what is left"
+    NOTHING = "nothing is to be done"
+
+
+@dataclass(frozen=True)
+class Preview:
     """What a run would post."""
 
     period: str
-    span: Span
-    bills: list[dict[str, object]] = field(default_factory=list)
-    items: list[dict[str, object]] = field(default_factory=list)
-    statements: list[dict[str, object]] = field(default_factory=list)
-    shares: list[dict[str, object]] = field(default_factory=list)
-    held: list[dict[str, object]] = field(default_factory=list)
-    tariffs: dict[str, tuple[str, str]] = field(default_factory=dict)
-    closed: dict[str, Consumption] = field(default_factory=dict)
+    drafts: tuple[Drafted, ...]
+    held: tuple[Held, ...]
+
+    @property
+    def bills(self) -> int:
+        """Return how many bills there would be."""
+        return sum(isinstance(each, Draft) for each in self.drafts)
 
     @property
     def total_fen(self) -> int:
         """Return the sum of all bills."""
-        return sum(int(str(bill["total_fen"])) for bill in self.bills)
+        return sum(each.total_fen for each in self.drafts if isinstance(each, Draft))
 
 
 def run(
-    connection: Connection,
+    engine: Engine,
     project_id: str,
     period: str,
     *,
     allow_unverified: bool = False,
+    by: str = ENTERED_BY,
 ) -> Run:
-    """Post a period's bills in the caller's transaction; a period that was run stays as it is."""
+    """Post a period's bills, once; a run that was begun goes on, one that ended stays."""
+    with engine.begin() as connection:
+        begun = start(connection, project_id, period, allow_unverified=allow_unverified, by=by)
+    return finish(engine, begun.key)
+
+
+def revise(
+    engine: Engine,
+    project_id: str,
+    first: str,
+    last: str,
+    *,
+    reason: str,
+    by: str,
+    allow_unverified: bool = False,
+) -> Run:
+    """Bill the periods first .. last again: what comes out otherwise is taken back 冲红."""
+    with engine.begin() as connection:
+        begun = start_again(
+            connection,
+            project_id,
+            first,
+            last,
+            reason=reason,
+            by=by,
+            allow_unverified=allow_unverified,
+        )
+    return finish(engine, begun.key)
+
+
+def finish(engine: Engine, key: RunKey) -> Run:
+    """Work on a run until it stands, and post it if it waits to be looked at."""
+    advance(engine, key)
+    with engine.begin() as connection:
+        if run_repository.required_run(connection, key).phase == Phase.DRAFTED:
+            post(connection, key)
+    advance(engine, key)
+    with engine.connect() as connection:
+        return run_repository.required_run(connection.execution_options(readonly=True), key)
+
+
+def start(
+    connection: Connection, project_id: str, period: str, *, allow_unverified: bool, by: str
+) -> Run:
+    """Begin to bill a period, or return the run that did."""
+    _zone(connection, project_id)
     repository.lock_project(connection, project_id)
-    held = repository.run_of(connection, project_id, period)
+    key = RunKey(project_id, period, 1)
+    held = run_repository.run_of(connection, key)
     if held is not None:
         return held
-    drawn = draft(connection, project_id, period, allow_unverified=allow_unverified)
-    now_us = time.time_ns() // 1000
-    metering.close(connection, drawn.closed, drawn.span, now_us=now_us)
-    for digest, (tariff_id, text) in drawn.tariffs.items():
-        repository.save_tariff(connection, digest, tariff_id, text)
-    posted = [{**bill, "posted_us": now_us} for bill in drawn.bills]
-    repository.save_bills(connection, posted, drawn.items)
-    _enter(connection, project_id, drawn, now_us)
-    repository.save_statements(connection, drawn.statements, drawn.shares)
-    repository.save_exceptions(connection, drawn.held)
-    done = Run(project_id, period, now_us, len(drawn.bills), len(drawn.held))
-    repository.save_run(connection, done)
-    log.info("bills_posted", project=project_id, period=period, bills=done.bills, held=done.held)
-    return done
+    accounts.open_accounts(connection, project_id, days_of(period).from_on)
+    return _begin(connection, key, period, allow_unverified=allow_unverified, by=by, reason="")
 
 
-def _enter(connection: Connection, project_id: str, drawn: Draft, now_us: int) -> None:
-    # bills and books are one transaction: neither is without the other
-    accounts.open_accounts(connection, project_id, date.fromisoformat(f"{drawn.period}-01"))
-    of_premise = accounts.open_accounts_of(connection, project_id)
-    charges = {
-        str(bill["id"]): (
-            of_premise[str(bill["premise_id"])],
-            Charge(drawn.period, str(bill["service"])),
-            int(str(bill["total_fen"])),
-        )
-        for bill in drawn.bills
-    }
-    ledger.post_bills(connection, Teller(project_id, ENTERED_BY, now_us), charges)
+def start_again(
+    connection: Connection,
+    project_id: str,
+    first: str,
+    last: str,
+    *,
+    reason: str,
+    by: str,
+    allow_unverified: bool,
+) -> Run:
+    """Begin to bill periods again; RefusedError where one was not billed, or a reason lacks."""
+    _zone(connection, project_id)
+    repository.lock_project(connection, project_id)
+    if not reason.strip():
+        message = "reason: allowed is a text that says why bills are taken back"
+        raise RefusedError(message)
+    runs = run_repository.runs_of(connection, project_id)
+    billed = {each.period for each in runs if each.number == 1 and each.phase == Phase.FINISHED}
+    if missing := sorted(set(periods_of(first, last)) - billed) or ([first] * (first > last)):
+        message = f"period {missing[0]}: allowed are periods that were billed, first .. last"
+        raise RefusedError(message)
+    number = 1 + max(each.number for each in runs if each.period == last)
+    key = RunKey(project_id, last, number)
+    return _begin(
+        connection, key, first, allow_unverified=allow_unverified, by=by, reason=reason.strip()
+    )
+
+
+def advance(engine: Engine, key: RunKey) -> None:
+    """Do what is to be done of a run, and wait for others who are at it."""
+    while (done := step(engine, key)) is not Step.NOTHING:
+        if done is Step.OTHERS:
+            time.sleep(_WAIT_S)
+
+
+def step(engine: Engine, key: RunKey) -> Step:
+    """Do one step of a run in a transaction of its own."""
+    with engine.begin() as connection:
+        held = run_repository.required_run(connection, key)
+        before = {Phase.RATING: "", Phase.POSTING: Phase.RATING}.get(Phase(held.phase))
+        if before is None:
+            return Step.NOTHING
+        shard = run_repository.claim(connection, key, done=before)
+        if shard is not None:
+            _work(connection, held, shard)
+            return Step.DONE
+        if run_repository.is_any(connection, key, done=before):
+            return Step.OTHERS
+        # the last of them ends the phase, once
+        if run_repository.required_run(connection, key, lock=True).phase != held.phase:
+            return Step.DONE
+        _end_phase(connection, held)
+        return Step.DONE
+
+
+def unfinished(connection: Connection) -> list[RunKey]:
+    """Return the runs that somebody began and that wait for nobody to look at them."""
+    phases = (Phase.RATING, Phase.POSTING)
+    return [each.key for each in run_repository.unfinished(connection, phases)]
+
+
+def is_finished(connection: Connection, project_id: str, period: str) -> bool:
+    """Say whether a period was billed."""
+    held = run_repository.run_of(connection, RunKey(project_id, period, 1))
+    return held is not None and held.phase == Phase.FINISHED
+
+
+def post(connection: Connection, key: RunKey) -> Run:
+    """Let a run that is drafted be posted; each shard gets its numbers 号码, without gaps."""
+    held = run_repository.required_run(connection, key, lock=True)
+    if held.phase != Phase.DRAFTED:
+        message = f"the run of {key.period} is {held.phase}: allowed is one that is drafted"
+        raise RefusedError(message)
+    counts = run_repository.counts(connection, key)
+    shards = run_repository.shards_of(connection, key)
+    for column, kind, document in (
+        ("first_bill", "bill", posting.BILL),
+        ("first_credit", "credit", posting.CREDIT_NOTE),
+    ):
+        many = [counts.get((shard.shard, kind), (0, 0))[0] for shard in shards]
+        number = accounts.next_numbers(connection, key.project_id, document, count=sum(many))
+        for shard, count in zip(shards, many, strict=True):
+            run_repository.change_shard(connection, key, shard.shard, **{column: number})
+            number += count
+    posted_us = time.time_ns() // 1000
+    run_repository.change_run(connection, key, phase=Phase.POSTING, posted_us=posted_us)
+    return run_repository.required_run(connection, key)
+
+
+def discard(connection: Connection, key: RunKey) -> None:
+    """Forget a run that posted nothing yet; RefusedError for others."""
+    held = run_repository.required_run(connection, key, lock=True)
+    if held.phase not in (Phase.RATING, Phase.DRAFTED):
+        message = f"the run of {key.period} is {held.phase}: what is posted stays"
+        raise RefusedError(message)
+    run_repository.drop_drafts(connection, key)
+    run_repository.drop_shards(connection, key)
+    if key.number == 1:
+        run_repository.drop_held(connection, key.project_id, key.period)
+    run_repository.drop_run(connection, key)
 
 
 def draft(
     connection: Connection, project_id: str, period: str, *, allow_unverified: bool = False
-) -> Draft:
-    """Work out a period's bills without posting them (a dry run)."""
+) -> Preview:
+    """Work out a period's bills without keeping or posting them (a dry run)."""
+    zone = _zone(connection, project_id)
+    book = TariffBook.built_in(allow_unverified=allow_unverified)
+    drawing = Drawing(connection, book, project_id, zone)
+    accounts.open_accounts(connection, project_id, days_of(period).from_on)
+    drawn = Drawn()
+    for names in _shards(connection, project_id, period, period):
+        some = drawing.accounts(names, period, period)
+        drawn.drafts += some.drafts
+        drawn.uses |= some.uses
+        drawn.held.setdefault(period, []).extend(some.held[period])
+    pools = drawing.pools(period, drawn.uses)
+    held = [*drawn.held.get(period, ()), *pools.held.get(period, ())]
+    return Preview(period, (*drawn.drafts, *pools.drafts), tuple(held))
+
+
+def _begin(
+    connection: Connection,
+    key: RunKey,
+    first: str,
+    *,
+    allow_unverified: bool,
+    by: str,
+    reason: str,
+) -> Run:
+    for other in run_repository.runs_of(connection, key.project_id):
+        if other.phase != Phase.FINISHED:
+            message = f"the run of {other.period} is {other.phase}: let it end first"
+            raise RefusedError(message)
+    made = Run(
+        key.project_id,
+        key.period,
+        key.number,
+        first=first,
+        phase=Phase.RATING,
+        allow_unverified=allow_unverified,
+        started_by=by,
+        reason=reason,
+        started_us=time.time_ns() // 1000,
+    )
+    shards = _shards(connection, key.project_id, first, key.period)
+    run_repository.add_run(connection, made, shards)
+    return made
+
+
+def _work(connection: Connection, run: Run, shard: Shard) -> None:
+    if run.phase == Phase.POSTING:
+        posting.post_shard(connection, run, shard)
+        run_repository.change_shard(connection, run.key, shard.shard, done=Phase.POSTING)
+        return
+    book, drawing = _drawing(connection, run)
+    drawn = drawing.accounts(shard.accounts, run.first, run.period)
+    repository.save_tariffs(connection, book.used)
+    run_repository.save_drafts(connection, run.key, shard.shard, drawn.drafts)
+    if run.number == 1:
+        run_repository.save_uses(connection, run.key, shard.shard, drawn.uses)
+    run_repository.save_held(connection, run.project_id, drawn.held, account_ids=shard.accounts)
+    run_repository.change_shard(connection, run.key, shard.shard, done=Phase.RATING)
+
+
+def _end_phase(connection: Connection, run: Run) -> None:
+    if run.phase == Phase.POSTING:
+        run_repository.drop_drafts(connection, run.key)
+        run_repository.drop_shards(connection, run.key)
+        finished_us = time.time_ns() // 1000
+        run_repository.change_run(
+            connection, run.key, phase=Phase.FINISHED, finished_us=finished_us
+        )
+        log.info("bills_posted", project=run.project_id, period=run.period, bills=run.bills)
+        return
+    if run.number == 1:
+        _share_pools(connection, run)
+    counts = run_repository.counts(connection, run.key)
+    billed = [found for (_, kind), found in counts.items() if kind == "bill"]
+    credited = [found for (_, kind), found in counts.items() if kind == "credit"]
+    run_repository.change_run(
+        connection,
+        run.key,
+        phase=Phase.DRAFTED,
+        bills=sum(count for count, _ in billed),
+        credits=sum(count for count, _ in credited),
+        total_fen=sum(fen for _, fen in billed) - sum(fen for _, fen in credited),
+        held=run_repository.count_held(connection, run.project_id, run.first, run.period),
+    )
+
+
+def _share_pools(connection: Connection, run: Run) -> None:
+    book, drawing = _drawing(connection, run)
+    drawn = drawing.pools(run.period, run_repository.uses_of(connection, run.key))
+    repository.save_tariffs(connection, book.used)
+    run_repository.save_held(connection, run.project_id, drawn.held)
+    shards = run_repository.shards_of(connection, run.key)
+    firsts = [shard.accounts[0] for shard in shards]
+    by_shard: dict[int, list[Drafted]] = {}
+    for each in drawn.drafts:
+        # sheets have a shard of their own, behind those of the accounts
+        place = (
+            bisect_right(firsts, each.account_id) - 1 if isinstance(each, Draft) else len(shards)
+        )
+        by_shard.setdefault(place, []).append(each)
+    if len(shards) in by_shard:
+        run_repository.add_shard(connection, run.key, len(shards), done=Phase.RATING)
+    for place, some in by_shard.items():
+        run_repository.save_drafts(connection, run.key, place, some, first=_SHARES_FROM)
+
+
+def _drawing(connection: Connection, run: Run) -> tuple[TariffBook, Drawing]:
+    book = TariffBook.built_in(allow_unverified=run.allow_unverified)
+    zone = _zone(connection, run.project_id)
+    return book, Drawing(connection, book, run.project_id, zone)
+
+
+def _shards(connection: Connection, project_id: str, first: str, last: str) -> list[Sequence[str]]:
+    days = days_of(first)._replace(to_on=days_of(last).to_on)
+    names = repository.account_ids(connection, project_id, days)
+    return [names[at : at + ACCOUNTS_AT_ONCE] for at in range(0, len(names), ACCOUNTS_AT_ONCE)]
+
+
+def _zone(connection: Connection, project_id: str) -> ZoneInfo:
     zone = repository.time_zone(connection, project_id)
     if zone is None:
         message = f"project {project_id!r} is unknown"
         raise NotFoundError(message)
-    span = metering.month(period, ZoneInfo(zone))
-    return _Drafting(connection, project_id, span, allow_unverified).draw()
-
-
-class _Drafting:
-    """The working state of one run."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        project_id: str,
-        span: Span,
-        allow_unverified: bool,  # noqa: FBT001 - private
-    ) -> None:
-        self.connection = connection
-        self.project_id = project_id
-        self.span = span
-        self.allow_unverified = allow_unverified
-        self.draft = Draft(f"{span.from_on:%Y-%m}", span)
-        self.tariffs = load_tariffs()
-        self.points = meters.meter_points_of(connection, project_id)
-        self.holders = repository.holders(connection, project_id)
-        self.used: dict[str, Consumption] = {}
-
-    def draw(self) -> Draft:
-        entries = repository.services_of(self.connection)
-        # many at once, before each is asked for by itself
-        screen_points(self.connection, [point.id for point in self.points])
-        for point in self.points:
-            entry = entries.get(point.id)
-            try:
-                if (
-                    entry is None
-                    or point.premise_id is None
-                    or entry.cutover_on > self.span.from_on
-                ):
-                    self.used[point.id] = metering.consumption(self.connection, point.id, self.span)
-                    continue
-                tariff = tariff_in_force(self.tariffs, entry.tariff_id, on=self.span.from_on)
-                rated = rate_point(
-                    self.connection,
-                    point,
-                    entry,
-                    self.holders[point.premise_id],
-                    span=self.span,
-                    tariff=tariff,
-                    allow_unverified=self.allow_unverified,
-                )
-            except (RegisterError, RatingError, TariffRefusedError) as error:
-                self._hold(point.id, str(error))
-                continue
-            self.used[point.id] = rated.consumption
-            self._bill_metered(rated, self.holders[point.premise_id])
-        self._bill_pools()
-        return self.draft
-
-    def _bill_metered(self, rated: RatedPoint, holder: Holder) -> None:
-        text, digest = tariff_text(rated.tariff)
-        self.draft.tariffs[digest] = (rated.tariff.id, text)
-        bill = self._bill(holder, rated.point.service, rated.rated.total_fen)
-        bill |= {
-            "tariff_id": rated.tariff.id,
-            "tariff_hash": digest,
-            "quantity": f"{rated.consumption.quantity:f}",
-            "estimated": int(rated.consumption.estimated),
-        }
-        self.draft.bills.append(bill)
-        self.draft.closed[rated.point.id] = rated.consumption
-        evidence = evidence_of_parts({rated.point.id: rated.consumption})
-        for position, item in enumerate(rated.rated.line_items):
-            self.draft.items.append(_item_row(str(bill["id"]), position, item, evidence))
-
-    def _bill_pools(self) -> None:
-        shared: list[SharedPool] = []
-        for pool in repository.pools_of(self.connection, self.project_id):
-            if not pool.is_on:
-                continue
-            try:
-                tariff = tariff_in_force(self.tariffs, SUPPLIER_TARIFF, on=self.span.from_on)
-                check_billable(tariff, SupplyKind.PUBLIC, allow_unverified=self.allow_unverified)
-                shared.append(
-                    share(
-                        self.connection,
-                        pool,
-                        self.points,
-                        self.used,
-                        holders=self.holders,
-                        span=self.span,
-                        tariff=tariff,
-                    )
-                )
-            except (PoolHeldError, AllocationError, RatingError, TariffRefusedError) as error:
-                self._hold(pool.master_id, f"pool {pool.id}: {error}")
-        for item in shared:
-            self._post_statement(item)
-        for holder in sorted(self.holders.values(), key=lambda holder: holder.id):
-            mine = [item for item in shared if holder.id in item.shares]
-            if mine:
-                self._bill_shares(holder, mine)
-
-    def _post_statement(self, item: SharedPool) -> None:
-        period = self.draft.period
-        self.draft.closed.update(item.parts)
-        self.draft.statements.append(
-            {
-                "pool_id": item.pool.id,
-                "period": period,
-                "master": f"{item.balance.master:f}",
-                "subs": f"{item.balance.subs:f}",
-                "public": f"{item.balance.public:f}",
-                "loss": f"{item.balance.loss:f}",
-                "charged": f"{item.charged:f}",
-                "unit_price": f"{item.unit_price:f}",
-                "total_fen": item.total_fen,
-                "note": item.note,
-                "evidence": evidence_of_parts(item.parts),
-            }
-        )
-        self.draft.shares += [
-            {
-                "pool_id": item.pool.id,
-                "period": period,
-                "premise_id": premise,
-                "weight": f"{item.weights[premise]:f}",
-                "amount_fen": amount,
-            }
-            for premise, amount in sorted(item.shares.items())
-        ]
-
-    def _bill_shares(self, holder: Holder, shared: list[SharedPool]) -> None:
-        total = sum(item.shares[holder.id] for item in shared)
-        bill = self._bill(holder, SHARED, total)
-        self.draft.bills.append(bill)
-        for position, item in enumerate(shared):
-            weight, area = item.weights[holder.id], sum(item.weights.values())
-            self.draft.items.append(
-                {
-                    "bill_id": bill["id"],
-                    "position": position,
-                    "code": f"{SHARED}.{item.pool.id}",
-                    "description": item.pool.name,
-                    "description_en": item.pool.name_en,
-                    "quantity": f"{weight:f}",
-                    "uom": "m2",
-                    "unit_price": "",
-                    "amount_fen": item.shares[holder.id],
-                    "formula": f"{fen_to_yuan(item.total_fen)} x {weight:f} / {area:f}",
-                    "evidence": f'{{"pool": "{item.pool.id}"}}',
-                }
-            )
-
-    def _bill(self, holder: Holder, service: str, total_fen: int) -> dict[str, object]:
-        return {
-            "id": f"{self.draft.period}-{holder.id}-{service}-1",
-            "project_id": self.project_id,
-            "premise_id": holder.id,
-            "service": service,
-            "period": self.draft.period,
-            "revision": 1,
-            "holder": holder.holder,
-            "tariff_id": None,
-            "tariff_hash": None,
-            "quantity": None,
-            "estimated": 0,
-            "total_fen": total_fen,
-        }
-
-    def _hold(self, point_id: str, reason: str) -> None:
-        log.warning("bill_held", meter_point=point_id, period=self.draft.period, reason=reason)
-        self.draft.held = [row for row in self.draft.held if row["meter_point_id"] != point_id]
-        self.draft.held.append(
-            {"meter_point_id": point_id, "period": self.draft.period, "reason": reason}
-        )
-
-
-def _item_row(bill_id: str, position: int, item: LineItem, evidence: str) -> dict[str, object]:
-    return {
-        "bill_id": bill_id,
-        "position": position,
-        "code": item.code,
-        "description": item.description,
-        "description_en": item.description_en,
-        "quantity": f"{item.quantity:f}",
-        "uom": item.uom,
-        "unit_price": f"{item.unit_price:f}",
-        "amount_fen": item.amount_fen,
-        "formula": item.formula,
-        "evidence": evidence,
-    }
+    return ZoneInfo(zone)

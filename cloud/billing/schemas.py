@@ -1,6 +1,6 @@
 """What the API says of bills; amounts are yuan as strings with two decimals."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -12,11 +12,15 @@ class BillOut(BaseModel):
     """A posted bill."""
 
     id: str
+    number: str
+    account: str
     premise: str
     holder: str
     service: str
     period: str
     revision: int
+    from_on: date
+    to_on: date
     quantity: str | None
     estimated: bool
     total: str
@@ -50,11 +54,20 @@ class BillRunIn(BaseModel):
     dry_run: bool = False
 
 
+class RevisionIn(BaseModel):
+    """Ask for months to be billed again."""
+
+    first: Period
+    last: Period
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
 class BillRunOut(BaseModel):
     """What a run posted, or would post."""
 
     period: str
     bills: int
+    credits: int = 0
     held: int
     total: str | None = None
     posted: bool

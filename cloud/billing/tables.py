@@ -1,7 +1,7 @@
-"""Tables of accounts, pools and bills; what is posted is never updated (triggers see to it)."""
+"""Tables of what is charged to whom: services, terms, discounts, pools, supplier invoices."""
 
 from sqlalchemy import (
-    BigInteger,
+    Boolean,
     Column,
     Date,
     ForeignKey,
@@ -12,9 +12,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from cloud.database import metadata
+from cloud.database import Identity, metadata
 
-# which tariff serves a premise's service, and what was used before we began to bill
+# which tariff serves a meter point, and what was used before we began to bill
 services = Table(
     "services",
     metadata,
@@ -22,6 +22,24 @@ services = Table(
     Column("tariff_id", String(64), nullable=False),
     Column("cutover_on", Date, nullable=False),
     Column("used_before", String(32), nullable=False),
+)
+
+# what an account owes whether it uses anything or not: property fee, parking, garbage
+charge_terms = Table(
+    "charge_terms",
+    metadata,
+    Column("id", Identity, primary_key=True, autoincrement=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False, index=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("item", String(40), nullable=False),
+    Column("tariff_id", String(64), nullable=False),
+    Column("from_on", Date, nullable=False),
+    Column("to_on", Date),
+    Column("cycle_months", Integer, nullable=False),
+    Column("in_advance", Boolean, nullable=False),
+    # facts of the premise that this term has its own of, as JSON: vehicles, floor, area_m2
+    Column("facts", Text, nullable=False),
+    UniqueConstraint("account_id", "item", "from_on"),
 )
 
 supplier_invoices = Table(
@@ -58,85 +76,3 @@ tariff_texts = Table(
     Column("tariff_id", String(64), nullable=False),
     Column("text", Text, nullable=False),
 )
-
-bill_runs = Table(
-    "bill_runs",
-    metadata,
-    Column("project_id", ForeignKey("projects.id"), primary_key=True),
-    Column("period", String(7), primary_key=True),
-    Column("finished_us", BigInteger, nullable=False),
-    Column("bills", Integer, nullable=False),
-    Column("held", Integer, nullable=False),
-)
-
-# what could not be billed, and why; looked at by a clerk
-exceptions = Table(
-    "bill_exceptions",
-    metadata,
-    Column("meter_point_id", ForeignKey("meter_points.id"), primary_key=True),
-    Column("period", String(7), primary_key=True),
-    Column("reason", Text, nullable=False),
-)
-
-pool_statements = Table(
-    "pool_statements",
-    metadata,
-    Column("pool_id", ForeignKey("pools.id"), primary_key=True),
-    Column("period", String(7), primary_key=True),
-    Column("master", String(32), nullable=False),
-    Column("subs", String(32), nullable=False),
-    Column("public", String(32), nullable=False),
-    Column("loss", String(32), nullable=False),
-    Column("charged", String(32), nullable=False),
-    Column("unit_price", String(32), nullable=False),
-    Column("total_fen", BigInteger, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("evidence", Text, nullable=False),
-)
-
-pool_shares = Table(
-    "pool_shares",
-    metadata,
-    Column("pool_id", ForeignKey("pools.id"), primary_key=True),
-    Column("period", String(7), primary_key=True),
-    Column("premise_id", ForeignKey("premises.id"), primary_key=True),
-    Column("weight", String(20), nullable=False),
-    Column("amount_fen", BigInteger, nullable=False),
-)
-
-bills = Table(
-    "bills",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("project_id", ForeignKey("projects.id"), nullable=False),
-    Column("premise_id", ForeignKey("premises.id"), nullable=False),
-    Column("service", String(20), nullable=False),
-    Column("period", String(7), nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("holder", String(100), nullable=False),
-    Column("tariff_id", String(64)),
-    Column("tariff_hash", String(64)),
-    Column("quantity", String(32)),
-    Column("estimated", Integer, nullable=False),
-    Column("total_fen", BigInteger, nullable=False),
-    Column("posted_us", BigInteger, nullable=False),
-    UniqueConstraint("premise_id", "service", "period", "revision"),
-)
-
-line_items = Table(
-    "line_items",
-    metadata,
-    Column("bill_id", ForeignKey("bills.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("code", String(64), nullable=False),
-    Column("description", String(200), nullable=False),
-    Column("description_en", String(200), nullable=False),
-    Column("quantity", String(32), nullable=False),
-    Column("uom", String(16), nullable=False),
-    Column("unit_price", String(32), nullable=False),
-    Column("amount_fen", BigInteger, nullable=False),
-    Column("formula", Text, nullable=False),
-    Column("evidence", Text, nullable=False),
-)
-
-POSTED = ("bills", "line_items", "pool_statements", "pool_shares")

@@ -159,14 +159,14 @@ def add_entries(connection: Connection, stamp: Stamp, fresh: Sequence[Fresh]) ->
     return ids
 
 
-def next_number(connection: Connection, project_id: str, kind: str) -> int:
-    """Take the next number of a kind of document: none is left out, none given twice."""
+def next_numbers(connection: Connection, project_id: str, kind: str, *, count: int = 1) -> int:
+    """Take the next numbers of a kind of document: none is left out; return the first of them."""
     insert_new(connection, numbers, [{"project_id": project_id, "kind": kind, "last": 0}])
     mine = (numbers.c.project_id == project_id) & (numbers.c.kind == kind)
     taken = connection.execute(
-        numbers.update().where(mine).values(last=numbers.c.last + 1).returning(numbers.c.last)
+        numbers.update().where(mine).values(last=numbers.c.last + count).returning(numbers.c.last)
     )
-    return int(taken.scalar_one())
+    return int(taken.scalar_one()) - count + 1
 
 
 def entry_of_key(connection: Connection, project_id: str, key: str) -> Entered | None:

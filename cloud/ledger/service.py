@@ -307,7 +307,7 @@ def _stamp(connection: Connection, teller: Teller) -> Stamp:
 
 
 def _receipt(connection: Connection, project_id: str) -> str:
-    return f"R{repository.next_number(connection, project_id, RECEIPT):08d}"
+    return f"R{repository.next_numbers(connection, project_id, RECEIPT):08d}"
 
 
 def _check_channel(channel: str) -> None:

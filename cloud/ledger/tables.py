@@ -26,6 +26,9 @@ accounts = Table(
     Column("holder", String(100), nullable=False),
     Column("opened_on", Date, nullable=False),
     Column("closed_on", Date),
+    # the day of a move-in, where it is known; and whose annual use counts on
+    Column("held_from", Date),
+    Column("continues", String(64)),
 )
 
 # `key` is the payer's or the bill's: what comes twice is entered once; `request` tells twins apart

@@ -3,15 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
-from cloud.metering.registers import Consumption, sum_of
+from cloud.metering.registers import sum_of
 
 PUBLIC: Final = "public"
 
 
 class BalanceError(ValueError):
     """Meter points that are no tree; the message names the one at fault."""
+
+
+class Measured(Protocol):
+    """What is known of a meter point's span, in its uom."""
+
+    @property
+    def quantity(self) -> Decimal:
+        """Give what went through it."""
+
+    @property
+    def estimated(self) -> bool:
+        """Say whether a boundary of it is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +71,7 @@ class Balance:
         return every - len(self.estimated) - len(self.missing), every
 
 
-def balance_of(
-    meter_point_id: str, nodes: Sequence[Node], used: Mapping[str, Consumption]
-) -> Balance:
+def balance_of(meter_point_id: str, nodes: Sequence[Node], used: Mapping[str, Measured]) -> Balance:
     """Return the balance right behind one meter point, whether anything hangs there or not."""
     children = sorted(
         (node for node in nodes if node.parent_id == meter_point_id), key=lambda node: node.id
@@ -69,7 +79,7 @@ def balance_of(
     return _balance(meter_point_id, children, used, level=_level(meter_point_id, nodes))
 
 
-def balance_tree(nodes: Sequence[Node], used: Mapping[str, Consumption]) -> list[Balance]:
+def balance_tree(nodes: Sequence[Node], used: Mapping[str, Measured]) -> list[Balance]:
     """Return the balance of each branching meter point, every branch right after its own.
 
     The tops are ordered by id. With nothing missing, what went through a top is what the ends of
@@ -99,7 +109,7 @@ def balance_tree(nodes: Sequence[Node], used: Mapping[str, Consumption]) -> list
 def _balance(
     meter_point_id: str,
     children: Sequence[Node],
-    used: Mapping[str, Consumption],
+    used: Mapping[str, Measured],
     *,
     level: int,
 ) -> Balance:

@@ -151,27 +151,69 @@ def newest_reads_us(connection: Connection, project_id: str) -> list[int]:
     return list(connection.scalars(query))
 
 
-def closings_before(connection: Connection, meter_point_id: str, end_us: int) -> list[Closing]:
-    """Return the last revision of each span billed up to an instant, newest first."""
+def closings_of(
+    connection: Connection, meter_point_ids: Sequence[str]
+) -> dict[str, dict[int, Closing]]:
+    """Return the last revision of each span billed of meter points, by its end."""
     query = (
         select(closings)
-        .where(closings.c.meter_point_id == meter_point_id, closings.c.end_us <= end_us)
-        .order_by(closings.c.end_us.desc(), closings.c.revision.desc())
-        .limit(100)
+        .where(closings.c.meter_point_id.in_(meter_point_ids))
+        .order_by(closings.c.revision)
     )
-    found: dict[int, Closing] = {}
+    found: dict[str, dict[int, Closing]] = {name: {} for name in meter_point_ids}
     for row in connection.execute(query):
-        closing = Closing(
+        found[row.meter_point_id][row.end_us] = Closing(
             row.start_us, row.end_us, row.revision, Decimal(row.quantity), bool(row.is_open)
         )
-        found.setdefault(row.end_us, closing)
-    return list(found.values())
+    return found
 
 
 def save_closings(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
-    """Remember what was billed of meter points."""
-    if rows:
-        connection.execute(closings.insert(), rows)
+    """Remember what was billed of meter points, each as the next revision of its span."""
+    names = sorted({str(row["meter_point_id"]) for row in rows})
+    ends = sorted({int(str(row["end_us"])) for row in rows})
+    query = (
+        select(closings.c.meter_point_id, closings.c.end_us, func.max(closings.c.revision))
+        .where(closings.c.meter_point_id.in_(names), closings.c.end_us.in_(ends))
+        .group_by(closings.c.meter_point_id, closings.c.end_us)
+    )
+    last = {(name, end_us): revision for name, end_us, revision in connection.execute(query)}
+    numbered = [
+        {**row, "revision": 1 + last.get((row["meter_point_id"], row["end_us"]), 0)} for row in rows
+    ]
+    if numbered:
+        connection.execute(closings.insert(), numbered)
+
+
+def owners_of(
+    connection: Connection, account_ids: Sequence[str], premise_ids: Sequence[str], at_us: int
+) -> tuple[list[MeterPoint], dict[str, list[AccountShare]]]:
+    """Return the sub meter points of premises and accounts, and who shares them if somebody does.
+
+    A meter point that was given to accounts is theirs alone, wherever it hangs.
+    """
+    open_at = (account_meters.c.from_us <= at_us) & (
+        account_meters.c.to_us.is_(None) | (account_meters.c.to_us > at_us)
+    )
+    given = select(account_meters.c.meter_point_id).where(
+        open_at, account_meters.c.account_id.in_(account_ids)
+    )
+    query = (
+        select(meter_points)
+        .where(
+            meter_points.c.role == "sub",
+            meter_points.c.premise_id.in_(premise_ids) | meter_points.c.id.in_(given),
+        )
+        .order_by(meter_points.c.id)
+    )
+    points = [MeterPoint(**row) for row in connection.execute(query).mappings()]
+    shares: dict[str, list[AccountShare]] = {}
+    names = [point.id for point in points]
+    held = select(account_meters).where(open_at, account_meters.c.meter_point_id.in_(names))
+    for row in connection.execute(held.order_by(account_meters.c.account_id)):
+        share = AccountShare(row.account_id, row.meter_point_id, Decimal(row.weight))
+        shares.setdefault(row.meter_point_id, []).append(share)
+    return points, shares
 
 
 def account_shares(connection: Connection, project_id: str, at_us: int) -> list[AccountShare]:

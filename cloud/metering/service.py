@@ -22,7 +22,7 @@ from cloud.metering.registers import (
     quantity_of,
     sum_of,
 )
-from cloud.metering.true_up import is_open, open_before, with_true_up
+from cloud.metering.true_up import Closing, open_before, with_true_up
 from protocols.delivery.records import instant, microseconds
 
 _POINTS_AT_ONCE: Final = 200
@@ -48,10 +48,32 @@ class Hour:
     estimated: bool
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A span of a meter point that is asked for; see `consumption` for `estimate_end`."""
+
+    meter_point_id: str
+    span: Span
+    estimate_end: bool = False
+    by_hour: bool = False
+
+
+@dataclass(frozen=True)
+class MeterUse:
+    """What a meter point used of a span; its hours, where they were asked for, add up to it."""
+
+    consumption: Consumption
+    hours: tuple[Hour, ...] = ()
+
+
 def month(period: str, zone: ZoneInfo) -> Span:
     """Return the span of a period `YYYY-MM` in a project's time zone; ValueError if it is none."""
     from_on = date.fromisoformat(f"{period}-01")
-    to_on = (from_on + timedelta(days=32)).replace(day=1)
+    return days(from_on, (from_on + timedelta(days=32)).replace(day=1), zone)
+
+
+def days(from_on: date, to_on: date, zone: ZoneInfo) -> Span:
+    """Return the span of the local days [from_on, to_on)."""
     return Span(from_on, to_on, midnight_us(from_on, zone), midnight_us(to_on, zone))
 
 
@@ -69,22 +91,51 @@ def consumption(
     earlier spans were billed by such an estimate is trued up 退补: over all spans, what is billed
     is what the registers say in the end.
     """
-    reads = reads_of_points(connection, [meter_point_id])[meter_point_id]
-    return _Point(connection, meter_point_id, reads, estimate_end=estimate_end).billed(span)
+    wanted = Wanted(meter_point_id, span, estimate_end=estimate_end)
+    use = uses(connection, [wanted])[wanted]
+    if isinstance(use, RegisterError):
+        raise use
+    return use.consumption
 
 
 def consumptions(
     connection: Connection, meter_point_ids: Sequence[str], span: Span
 ) -> dict[str, Consumption | RegisterError]:
     """Return what is to be billed of many meter points, or why it cannot be known: quickly."""
-    found: dict[str, Consumption | RegisterError] = {}
-    for start in range(0, len(meter_point_ids), _POINTS_AT_ONCE):
-        names = meter_point_ids[start : start + _POINTS_AT_ONCE]
-        for name, reads in reads_of_points(connection, names).items():
-            try:
-                found[name] = _Point(connection, name, reads, estimate_end=False).billed(span)
-            except RegisterError as error:
-                found[name] = error
+    found = uses(connection, [Wanted(name, span) for name in meter_point_ids])
+    return {
+        wanted.meter_point_id: use if isinstance(use, RegisterError) else use.consumption
+        for wanted, use in found.items()
+    }
+
+
+def uses(
+    connection: Connection,
+    wanted: Sequence[Wanted],
+    *,
+    pending: Mapping[str, Sequence[Closing]] | None = None,
+) -> dict[Wanted, MeterUse | RegisterError]:
+    """Return what is to be billed of meter points' spans, or why it cannot be known: quickly.
+
+    `pending` are spans that are about to be billed, again or anew: by meter point, the later ones
+    in place of those before.
+    """
+    by_point: dict[str, list[Wanted]] = {}
+    for each in wanted:
+        by_point.setdefault(each.meter_point_id, []).append(each)
+    names = sorted(by_point)
+    found: dict[Wanted, MeterUse | RegisterError] = {}
+    for start in range(0, len(names), _POINTS_AT_ONCE):
+        some = names[start : start + _POINTS_AT_ONCE]
+        closed = repository.closings_of(connection, some)
+        for name, reads in reads_of_points(connection, some).items():
+            closed[name] |= {each.end_us: each for each in (pending or {}).get(name, ())}
+            for each in by_point[name]:
+                point = _Point(reads, closed[name], estimate_end=each.estimate_end)
+                try:
+                    found[each] = point.use(each)
+                except RegisterError as error:
+                    found[each] = error
     return found
 
 
@@ -92,40 +143,11 @@ def hourly(
     connection: Connection, meter_point_id: str, span: Span, *, estimate_end: bool = False
 ) -> list[Hour]:
     """Return a meter point's consumption by the hour; the hours add up to what is billed."""
-    reads = reads_of_points(connection, [meter_point_id])[meter_point_id]
-    point = _Point(connection, meter_point_id, reads, estimate_end=estimate_end)
-    hours = point.hours(span)
-    if not hours:
-        raise MissingReadError(span.start_us, "no meter was installed")
-    billed = point.billed(span)
-    return hours if not billed.true_up else spread(hours, billed.quantity)
-
-
-def close(
-    connection: Connection,
-    used: Mapping[str, Consumption],
-    span: Span,
-    *,
-    now_us: int,
-    revision: int = 1,
-) -> None:
-    """Remember what is billed of meter points, for the true-up of the next span."""
-    repository.save_closings(
-        connection,
-        [
-            {
-                "meter_point_id": meter_point,
-                "start_us": span.start_us,
-                "end_us": span.end_us,
-                "revision": revision,
-                "quantity": f"{used[meter_point].quantity:f}",
-                "is_open": int(is_open(used[meter_point])),
-                "rules": " ".join(used[meter_point].rules),
-                "closed_us": now_us,
-            }
-            for meter_point in sorted(used)
-        ],
-    )
+    wanted = Wanted(meter_point_id, span, estimate_end=estimate_end, by_hour=True)
+    use = uses(connection, [wanted])[wanted]
+    if isinstance(use, RegisterError):
+        raise use
+    return list(use.hours)
 
 
 def quantities_by_account(
@@ -170,24 +192,31 @@ class _Point:
 
     def __init__(
         self,
-        connection: Connection,
-        meter_point_id: str,
         reads: PointReads,
+        closed: Mapping[int, Closing],
         *,
         estimate_end: bool,
     ) -> None:
-        self._connection = connection
-        self._id = meter_point_id
         self._reads = reads
+        self._closed = closed
         self._estimates = [
             Estimates(self._reads, mounted, foretell=estimate_end)
             for mounted in self._reads.mounted
         ]
 
+    def use(self, wanted: Wanted) -> MeterUse:
+        used = self.billed(wanted.span)
+        if not wanted.by_hour:
+            return MeterUse(used)
+        hours = self.hours(wanted.span)
+        if not hours:
+            raise MissingReadError(wanted.span.start_us, "no meter was installed")
+        return MeterUse(used, tuple(spread(hours, used.quantity) if used.true_up else hours))
+
     def billed(self, span: Span) -> Consumption:
         used = self._measured(span.start_us, span.end_us)
-        held = repository.closings_before(self._connection, self._id, span.start_us)
-        since_us, billed = open_before(held, span.start_us)
+        before = sorted((end for end in self._closed if end <= span.start_us), reverse=True)
+        since_us, billed = open_before((self._closed[end] for end in before), span.start_us)
         if since_us == span.start_us:
             return used
         due = self._measured(since_us, span.start_us).quantity - billed

@@ -6,16 +6,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
-from cloud.billing.tables import (
-    bill_runs,
-    bills,
-    exceptions,
-    line_items,
-    pool_shares,
-    pool_statements,
-    pools,
-)
+from cloud.billing.bill_tables import bills, line_items, pool_shares, pool_statements
+from cloud.billing.run_tables import bill_runs, exceptions
+from cloud.billing.tables import pools
 from cloud.errors import NotFoundError
+from cloud.ledger.tables import accounts
 from cloud.metering.tables import meter_points
 from cloud.sites.tables import buildings, premises
 
@@ -79,11 +74,12 @@ class LineItem:
 
 @dataclass(frozen=True)
 class BillException:
-    """A meter point that could not be billed, and why."""
+    """What could not be billed, and why: a meter point, a pool's master, or a charge item."""
 
-    meter_point_name: str
+    subject: str
+    meter_point_name: str | None
     premise_name: str | None
-    building_name: str
+    building_name: str | None
     reason: str
 
 
@@ -91,7 +87,8 @@ class BillException:
 class BillRun:
     """What a bill run did for a period."""
 
-    finished_us: int
+    phase: str
+    finished_us: int | None
     bills: int
     held: int
 
@@ -204,8 +201,10 @@ def items_of(connection: Connection, bill_id: str) -> list[LineItem]:
 def run_of(connection: Connection, project_id: str, period: str) -> BillRun | None:
     """Return what the bill run of a period did, None before it ran."""
     row = connection.execute(
-        select(bill_runs.c.finished_us, bill_runs.c.bills, bill_runs.c.held).where(
-            bill_runs.c.project_id == project_id, bill_runs.c.period == period
+        select(*(bill_runs.c[name] for name in BillRun.__dataclass_fields__)).where(
+            bill_runs.c.project_id == project_id,
+            bill_runs.c.period == period,
+            bill_runs.c.number == 1,
         )
     ).one_or_none()
     return None if row is None else BillRun(*row)
@@ -214,13 +213,21 @@ def run_of(connection: Connection, project_id: str, period: str) -> BillRun | No
 def exceptions_of(connection: Connection, project_id: str, period: str) -> list[BillException]:
     """Return what could not be billed in a period."""
     query = (
-        select(meter_points.c.name, premises.c.name, buildings.c.name, exceptions.c.reason)
+        select(exceptions.c.subject, meter_points.c.name, premises.c.name, buildings.c.name)
+        .add_columns(exceptions.c.reason)
         .select_from(exceptions)
-        .join(meter_points, meter_points.c.id == exceptions.c.meter_point_id)
-        .join(buildings, buildings.c.id == meter_points.c.building_id)
-        .outerjoin(premises, premises.c.id == meter_points.c.premise_id)
-        .where(meter_points.c.project_id == project_id, exceptions.c.period == period)
-        .order_by(buildings.c.position, meter_points.c.id)
+        .outerjoin(meter_points, meter_points.c.id == exceptions.c.meter_point_id)
+        .outerjoin(accounts, accounts.c.id == exceptions.c.account_id)
+        .outerjoin(
+            premises,
+            premises.c.id == func.coalesce(meter_points.c.premise_id, accounts.c.premise_id),
+        )
+        .outerjoin(
+            buildings,
+            buildings.c.id == func.coalesce(meter_points.c.building_id, premises.c.building_id),
+        )
+        .where(exceptions.c.project_id == project_id, exceptions.c.period == period)
+        .order_by(buildings.c.position, exceptions.c.subject)
     )
     return [BillException(*row) for row in connection.execute(query)]
 

@@ -58,9 +58,9 @@ def seed(engine: Engine, now_us: int, *, months: int = 2) -> list[tuple[str, str
             update(gateways).values(last_seen_us=now_us - 4_000_000, firmware="0.1.0", backlog=0)
         )
         _add_alerts(connection, now_us)
+    for start in starts[:-1]:
+        runs.run(engine, file.project.id, f"{start:%Y-%m}", allow_unverified=True)
     with engine.begin() as connection:
-        for start in starts[:-1]:
-            runs.run(connection, file.project.id, f"{start:%Y-%m}", allow_unverified=True)
         collect(connection, file.project.id, now_us)
     return people
 

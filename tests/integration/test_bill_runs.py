@@ -10,16 +10,11 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from cloud.billing import runs
+from cloud.billing.bill_tables import bills, line_items, pool_shares
+from cloud.billing.bill_tables import pool_statements as statements
 from cloud.billing.evidence import evidence_of
-from cloud.billing.tables import (
-    bill_runs,
-    bills,
-    exceptions,
-    line_items,
-    pool_shares,
-    supplier_invoices,
-)
-from cloud.billing.tables import pool_statements as statements
+from cloud.billing.run_tables import bill_runs, exceptions
+from cloud.billing.tables import supplier_invoices
 from cloud.metering.tables import installs
 from cloud.work import due_runs
 from tests.fixtures.estate import at, deliver, meter, premise, put_on_file, register, series
@@ -29,8 +24,7 @@ OCTOBER = date(2026, 10, 1)
 
 
 def run(engine: Engine, period: str = "2026-10") -> None:
-    with engine.begin() as connection:
-        runs.run(connection, "p", period, allow_unverified=True)
+    runs.run(engine, "p", period, allow_unverified=True)
 
 
 def totals(engine: Engine) -> dict[str, int]:
@@ -41,7 +35,7 @@ def totals(engine: Engine) -> dict[str, int]:
 def held(engine: Engine) -> dict[str, str]:
     with engine.connect() as connection:
         rows = connection.execute(select(exceptions)).all()
-    return {row.meter_point_id: row.reason for row in rows}
+    return {row.subject: row.reason for row in rows}
 
 
 def beijing_fen(kwh: str) -> int:
@@ -213,8 +207,7 @@ def test_annual_tiers_follow_what_was_billed_before(engine: Engine, tmp_path: Pa
 def test_an_unverified_tariff_is_refused_unless_overridden(engine: Engine, tmp_path: Path) -> None:
     one_home(engine)
     deliver(engine, tmp_path, series("e-1", {"2026-10-01T00:00:00": 0, "2026-11-01T00:00:00": 9}))
-    with engine.begin() as connection:
-        runs.run(connection, "p", "2026-10")
+    runs.run(engine, "p", "2026-10")
     assert totals(engine) == {}
     assert "verified" in held(engine)["mp-e-1"]
 

@@ -9,15 +9,16 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
-from cloud.billing import runs
+from cloud.billing import runs, tariff_book
+from cloud.billing.bill_tables import bills
 from cloud.billing.evidence import evidence_of
-from cloud.billing.tables import bills
 from cloud.errors import RefusedError
 from cloud.metering import edits, recording, service, verification
 from cloud.metering import verdict_repository as verdicts
 from cloud.metering.events import EventError, EventKind, MeterEvent, MeterParts, RunRule
 from cloud.metering.registers import Consumption, MissingReadError
 from cloud.metering.screening import Rule
+from cloud.tariffs.files import load_tariffs
 from tests.fixtures.estate import at, deliver, meter, premise, put_on_file, series
 
 BEIJING = "cn-beijing-electricity-tiered"
@@ -220,16 +221,15 @@ def test_an_estimated_end_is_trued_up_by_the_next_bills(
 
 
 def run(engine: Engine, period: str) -> None:
-    with engine.begin() as connection:
-        runs.run(connection, "p", period, allow_unverified=True)
+    runs.run(engine, "p", period, allow_unverified=True)
 
 
 def estimate_missing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     tariffs = [
         tariff.model_copy(update={"missing_end": "estimate"}) if tariff.id == BEIJING else tariff
-        for tariff in runs.load_tariffs()
+        for tariff in load_tariffs()
     ]
-    monkeypatch.setattr(runs, "load_tariffs", lambda: tariffs)
+    monkeypatch.setattr(tariff_book, "built_in", lambda: tariffs)
 
 
 def test_a_gateway_that_was_replaced_goes_on_with_the_same_meter(

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from cloud.migrations.frozen import freeze, unfreeze
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -219,12 +221,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pool_id", "period", name=op.f("pk_pool_statements")),
     )
     for table in POSTED:
-        _freeze(table)
+        freeze(table)
 
 
 def downgrade() -> None:
     for table in POSTED:
-        _unfreeze(table)
+        unfreeze(table)
     op.drop_table("pool_statements")
     op.drop_table("pool_shares")
     op.drop_table("supplier_invoices")
@@ -240,31 +242,3 @@ def downgrade() -> None:
     op.drop_table("bills")
     op.drop_table("bill_runs")
     op.drop_table("tariff_texts")
-
-
-def _freeze(table: str) -> None:
-    """Let the database itself refuse to change what is posted."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            """CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger AS $$
-            BEGIN RAISE EXCEPTION 'posted is posted: % never changes', TG_TABLE_NAME; END
-            $$ LANGUAGE plpgsql"""
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_posted BEFORE UPDATE OR DELETE ON {table}"
-            " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
-        )
-        return
-    for action in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_posted_{action.lower()} BEFORE {action} ON {table} BEGIN"
-            f" SELECT RAISE(ABORT, 'posted is posted: {table} never changes'); END"
-        )
-
-
-def _unfreeze(table: str) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(f"DROP TRIGGER {table}_posted ON {table}")
-        return
-    for action in ("update", "delete"):
-        op.execute(f"DROP TRIGGER {table}_posted_{action}")

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from cloud.migrations.frozen import freeze, unfreeze
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -109,12 +111,12 @@ def upgrade() -> None:
     )
     _enter_bills()
     for table in FROZEN:
-        _freeze(table)
+        freeze(table)
 
 
 def downgrade() -> None:
     for table in FROZEN:
-        _unfreeze(table)
+        unfreeze(table)
     op.drop_table("approval_decisions")
     op.drop_index(op.f("ix_approval_requests_account_id"), table_name="approval_requests")
     op.drop_index(op.f("ix_approval_requests_project_id"), table_name="approval_requests")
@@ -188,26 +190,3 @@ def _enter_bills() -> None:
             f" channel) SELECT e.id, {position}, '{book}', {sign}b.total_fen, b.period, b.service,"
             " false, '' FROM ledger_entries e JOIN bills b ON e.key = 'bill:' || b.id"
         )
-
-
-def _freeze(table: str) -> None:
-    """Let the database itself refuse to change what is entered."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE TRIGGER {table}_posted BEFORE UPDATE OR DELETE ON {table}"
-            " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
-        )
-        return
-    for action in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_posted_{action.lower()} BEFORE {action} ON {table} BEGIN"
-            f" SELECT RAISE(ABORT, 'posted is posted: {table} never changes'); END"
-        )
-
-
-def _unfreeze(table: str) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(f"DROP TRIGGER {table}_posted ON {table}")
-        return
-    for action in ("update", "delete"):
-        op.execute(f"DROP TRIGGER {table}_posted_{action}")

@@ -1,0 +1,153 @@
+"""Bills before they are posted: what a run works out, and how it is kept until then (pure)."""
+
+from datetime import date
+from typing import Final, NamedTuple
+
+import msgspec
+
+
+class Key(NamedTuple):
+    """What is billed once: a charge item of an account's period; `part` tells several apart."""
+
+    account_id: str
+    service: str
+    period: str
+    part: str = ""
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A printed row; quantities and prices are decimals as text."""
+
+    segment: int
+    code: str
+    description: str
+    description_en: str
+    quantity: str
+    uom: str
+    unit_price: str
+    amount_fen: int
+    formula: str
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """What is billed of a meter point's span, for the true-up 退补 of the next one."""
+
+    meter_point_id: str
+    start_us: int
+    end_us: int
+    quantity: str
+    is_open: bool
+    rules: str
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A bill as it would be posted over the local days [from_on, to_on).
+
+    `inputs` is JSON: what each segment of the span was rated from. `carried` is the remainder of a
+    quantity_step, for the next bill.
+    """
+
+    account_id: str
+    premise_id: str
+    holder: str
+    service: str
+    period: str
+    from_on: date
+    to_on: date
+    total_fen: int
+    inputs: str
+    items: tuple[Item, ...]
+    part: str = ""
+    revision: int = 1
+    tariff_id: str | None = None
+    tariff_hash: str | None = None
+    quantity: str | None = None
+    carried: str = "0"
+    estimated: bool = False
+    closings: tuple[Closing, ...] = ()
+
+    @property
+    def key(self) -> "Key":
+        """Give what is billed once."""
+        return Key(self.account_id, self.service, self.period, self.part)
+
+    @property
+    def id(self) -> str:
+        """Name the bill that this becomes."""
+        names = [self.period, self.account_id, self.service, self.part, str(self.revision)]
+        return "-".join(name for name in names if name)
+
+
+class Reversal(msgspec.Struct, frozen=True):
+    """A posted bill that is to be taken back 冲红, whole."""
+
+    bill_id: str
+    account_id: str
+    service: str
+    period: str
+    total_fen: int
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """A pool's public sheet 公示表 as it would be posted, with (premise, weight, fen) shares."""
+
+    pool_id: str
+    period: str
+    master: str
+    subs: str
+    public: str
+    loss: str
+    charged: str
+    unit_price: str
+    total_fen: int
+    note: str
+    evidence: str
+    shares: tuple[tuple[str, str, int], ...]
+    closings: tuple[Closing, ...]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What cannot be billed, and why; `subject` is a meter point, or account/item."""
+
+    subject: str
+    reason: str
+    meter_point_id: str | None = None
+    account_id: str | None = None
+    service: str = ""
+
+
+class Use(msgspec.Struct, frozen=True):
+    """What a meter point used of a period: `parts` is its evidence as JSON."""
+
+    quantity: str
+    estimated: bool
+    parts: str
+    closing: Closing
+
+
+Drafted = Draft | Reversal | Sheet
+
+_KINDS: Final[dict[type[Drafted], str]] = {Draft: "bill", Reversal: "credit", Sheet: "sheet"}
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODERS: Final = {kind: msgspec.msgpack.Decoder(of) for of, kind in _KINDS.items()}
+_USE: Final = msgspec.msgpack.Decoder(Use)
+
+
+def pack(drafted: Drafted | Use) -> bytes:
+    """Return the bytes that a draft or a use is kept as."""
+    return _ENCODER.encode(drafted)
+
+
+def unpack(kind: str, body: bytes) -> Drafted:
+    """Return a draft from its kind and bytes."""
+    return _DECODERS[kind].decode(body)
+
+
+def unpack_use(body: bytes) -> Use:
+    """Return a use from its bytes."""
+    return _USE.decode(body)
+
+
+def kind_of(drafted: Drafted) -> str:
+    """Name what a draft becomes: bill, credit or sheet."""
+    return _KINDS[type(drafted)]

@@ -1,0 +1,224 @@
+"""What a bill run works out: bills of a period, or of periods that were billed before."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Connection
+
+from cloud.billing import bill_repository, repository
+from cloud.billing.bill_repository import Standing
+from cloud.billing.billed import Billed
+from cloud.billing.cycles import days_of, next_month
+from cloud.billing.drafts import Draft, Drafted, Held, Key, Reversal, Use
+from cloud.billing.metered import metered_drafts
+from cloud.billing.pools import SHARED, Estate, share_pools, shared_drafts
+from cloud.billing.recurring import recurring_drafts
+from cloud.billing.tariff_book import TariffBook
+from cloud.billing.uses import use_of
+from cloud.metering import repository as meters
+from cloud.metering import service as metering
+from cloud.metering.registers import RegisterError
+from cloud.metering.true_up import Closing
+
+# no tier period, and no cycle of a charge, is longer
+_LOOK_BACK = timedelta(days=366)
+
+
+@dataclass
+class Drawn:
+    """Drafts in the order in which they are posted, what is held, by period, and meters' uses."""
+
+    drafts: list[Drafted] = field(default_factory=list)
+    held: dict[str, list[Held]] = field(default_factory=dict)
+    uses: dict[str, Use] = field(default_factory=dict)
+
+
+class Drawing:
+    """Works out bills of a project; posts nothing."""
+
+    def __init__(
+        self, connection: Connection, book: TariffBook, project_id: str, zone: ZoneInfo
+    ) -> None:
+        self._connection = connection
+        self._book = book
+        self._project_id = project_id
+        self._zone = zone
+
+    def accounts(self, names: Sequence[str], first: str, last: str) -> Drawn:
+        """Bill the periods first .. last of accounts, in their order.
+
+        What was billed before and comes out otherwise is taken back and billed anew, so that later
+        annual tiers follow. Left alone are shares of pools, single charges, what is held now, and
+        a bill whose closing register was a guess: the next one trues it up 退补.
+        """
+        return _Accounts(self._connection, self._book, self._zone, names, first).draw(first, last)
+
+    def pools(self, period: str, uses: Mapping[str, Use]) -> Drawn:
+        """Share the pools of a period, from what its accounts used."""
+        drawn = Drawn()
+        every = repository.pools_of(self._connection, self._project_id)
+        pools = [pool for pool in every if pool.is_on]
+        if pools:
+            estate, held = self._estate(period, uses, [pool.master_id for pool in pools])
+            sheets, waiting = share_pools(self._book, pools, estate)
+            drawn.drafts = [*sheets, *shared_drafts(pools, sheets, estate)]
+            drawn.held[period] = [*held, *waiting]
+        return drawn
+
+    def _estate(
+        self, period: str, uses: Mapping[str, Use], masters: Sequence[str]
+    ) -> tuple[Estate, list[Held]]:
+        days = days_of(period)
+        span = metering.days(*days, self._zone)
+        points = meters.meter_points_of(self._connection, self._project_id)
+        names = [point.id for point in points]
+        entries = repository.services_of(self._connection, names)
+        billed = frozenset(
+            name for name, entry in entries.items() if entry.cutover_on <= days.from_on
+        )
+        known, held = dict(uses), []
+        missing = [name for name in names if name not in known]
+        for name, use in metering.consumptions(self._connection, missing, span).items():
+            if not isinstance(use, RegisterError):
+                known[name] = use_of(name, span, [use])
+            elif name not in billed:
+                held.append(Held(name, str(use), meter_point_id=name))
+        last = days.to_on - timedelta(days=1)
+        accounts = repository.account_ids(
+            self._connection, self._project_id, days._replace(from_on=last)
+        )
+        invoices = repository.invoices_of(self._connection, masters, period)
+        homes = list(repository.households(self._connection, accounts).values())
+        return Estate(period, days, points, known, invoices, homes, billed), held
+
+
+class _Accounts:
+    """Some accounts, period after period."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        book: TariffBook,
+        zone: ZoneInfo,
+        names: Sequence[str],
+        first: str,
+    ) -> None:
+        self._connection = connection
+        self._book = book
+        self._zone = zone
+        self._names = names
+        since = days_of(first).from_on - _LOOK_BACK
+        homes = repository.households(connection, names)
+        continued = repository.continued(connection, homes.values())
+        before = [name for chain in continued.values() for name in chain]
+        standing = bill_repository.standing(connection, [*names, *before], since=since)
+        self._homes = homes
+        self._standing = [bill for bill in standing if bill.account_id in homes]
+        self._billed = Billed(standing, continued=continued)
+        self._terms = repository.terms_of(connection, names)
+        self._pending: dict[str, list[Closing]] = {}
+
+    def draw(self, first: str, last: str) -> Drawn:
+        drawn = Drawn()
+        for period in periods_of(first, last):
+            days = days_of(period)
+            homes = {
+                name: home
+                for name, home in self._homes.items()
+                if home.days.from_on < days.to_on and home.days.to_on > days.from_on
+            }
+            held = {
+                bill.key: bill
+                for bill in self._standing
+                if bill.period == period and not bill.part and bill.service != SHARED
+            }
+            for key in held:
+                self._billed.forget(key)
+            metered = metered_drafts(
+                self._connection,
+                self._book,
+                homes,
+                self._billed,
+                period=period,
+                zone=self._zone,
+                pending=self._pending,
+            )
+            terms = [term for term in self._terms if term.account_id in homes]
+            recurring, waiting = recurring_drafts(
+                self._book, homes, terms, self._billed, period=period
+            )
+            drawn.uses |= metered.uses
+            drawn.held[period] = [*metered.held, *waiting]
+            fresh = {draft.key: draft for draft in (*metered.drafts, *recurring)}
+            drawn.drafts += self._decide(period, held, fresh, drawn.held[period])
+        return drawn
+
+    def _decide(
+        self,
+        period: str,
+        held: Mapping[Key, Standing],
+        fresh: Mapping[Key, Draft],
+        waiting: Sequence[Held],
+    ) -> list[Drafted]:
+        posted = bill_repository.drafts_of(self._connection, [bill.id for bill in held.values()])
+        revisions = bill_repository.last_revisions(self._connection, self._names, period)
+        unknown = {Key(each.account_id or "", each.service, period) for each in waiting}
+        found: list[Drafted] = []
+        guessed = self._guessed(fresh.values()) if held else frozenset()
+        for key in sorted({*held, *fresh}):
+            bill, draft = held.get(key), fresh.get(key)
+            if bill is not None:
+                before = posted[bill.id]
+                if key in unknown if draft is None else is_kept(before, draft, guessed):
+                    self._billed.add(before)
+                    continue
+                found.append(_reversal(bill))
+            if draft is not None:
+                draft = msgspec.structs.replace(draft, revision=revisions.get(key, 0) + 1)
+                found.append(draft)
+                self._billed.add(draft)
+                self._await(draft)
+        return found
+
+    def _guessed(self, drafts: Iterable[Draft]) -> frozenset[tuple[str, int]]:
+        # spans whose bill stands on a guess, to be trued up by the next one
+        names = sorted({closing.meter_point_id for draft in drafts for closing in draft.closings})
+        return frozenset(
+            (name, end_us)
+            for name, by_end in meters.closings_of(self._connection, names).items()
+            for end_us, closing in by_end.items()
+            if closing.is_open
+        )
+
+    def _await(self, draft: Draft) -> None:
+        for each in draft.closings:
+            closing = Closing(
+                each.start_us, each.end_us, draft.revision, Decimal(each.quantity), each.is_open
+            )
+            self._pending.setdefault(each.meter_point_id, []).append(closing)
+
+
+def periods_of(first: str, last: str) -> list[str]:
+    """Return the periods first .. last."""
+    found, day = [], days_of(first).from_on
+    while (period := f"{day:%Y-%m}") <= last:
+        found.append(period)
+        day = next_month(day)
+    return found
+
+
+def is_kept(before: Draft, now: Draft, guessed: frozenset[tuple[str, int]]) -> bool:
+    """Say whether a posted bill stays: it would be the same, or the next one trues it up."""
+    names = ("from_on", "to_on", "tariff_hash", "quantity", "total_fen", "items")
+    if all(getattr(before, name) == getattr(now, name) for name in names):
+        return True
+    ends = {(closing.meter_point_id, closing.end_us) for closing in now.closings}
+    return before.tariff_hash == now.tariff_hash and bool(ends & guessed)
+
+
+def _reversal(bill: Standing) -> Reversal:
+    return Reversal(bill.id, bill.account_id, bill.service, bill.period, bill.total_fen)

@@ -1,0 +1,70 @@
+"""Charges that recur 周期性收费: property fee, parking, garbage, each by its cycle (pure)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+from cloud.billing.billed import Billed
+from cloud.billing.cycles import Days, due, pieces
+from cloud.billing.drafts import Draft, Held
+from cloud.billing.rated_drafts import Segment, draft_of
+from cloud.billing.repository import Household, Term
+from cloud.billing.tariff_book import TariffBook
+from cloud.tariffs.files import TariffRefusedError
+from cloud.tariffs.rating import RatingError, rate_by
+from cloud.tariffs.tariff import SupplyKind, Tariff
+from cloud.tariffs.usage import Usage
+
+
+def recurring_drafts(
+    book: TariffBook,
+    homes: Mapping[str, Household],
+    terms: Sequence[Term],
+    billed: Billed,
+    *,
+    period: str,
+) -> tuple[list[Draft], list[Held]]:
+    """Rate what terms make due in a period; what cannot be billed is held."""
+    drafts: list[Draft] = []
+    held: list[Held] = []
+    for term in terms:
+        home = homes[term.account_id]
+        owed = Days(
+            max(term.days.from_on, home.days.from_on), min(term.days.to_on, home.days.to_on)
+        )
+        covered_to = billed.covered_to(home.account_id, term.item, since=owed.from_on)
+        days = due(term.cycle, owed, covered_to=covered_to, period=period)
+        if days is None:
+            continue
+        try:
+            segments = _segments(book, home, term, days)
+        except (RatingError, TariffRefusedError) as error:
+            subject = f"{home.account_id}/{term.item}"
+            held.append(Held(subject, str(error), account_id=home.account_id, service=term.item))
+            continue
+        if segments:
+            drafts.append(draft_of(home, term.item, period, segments))
+    return drafts, held
+
+
+def _segments(book: TariffBook, home: Household, term: Term, days: Days) -> list[Segment]:
+    segments: list[Segment] = []
+    for whole in pieces(days):
+        for piece in book.segments(term.tariff_id, whole):
+            chosen = book.choose(term.tariff_id, SupplyKind.COLLECTED, on=piece.from_on)
+            if _is_charged_already(chosen.tariff, piece.from_on):
+                continue
+            usage = Usage(
+                from_on=piece.from_on,
+                to_on=piece.to_on,
+                held_from=home.held_from,
+                premise=term.premise(home.facts),
+            )
+            segments.append(Segment(chosen, usage, rate_by(chosen.plan, usage)))
+    return segments
+
+
+def _is_charged_already(tariff: Tariff, from_on: date) -> bool:
+    # what is due once a season is due with its first day
+    if not tariff.fixed_charges or any(each.per != "season" for each in tariff.fixed_charges):
+        return False
+    return tariff.season_of(from_on - timedelta(days=1)) == tariff.season_of(from_on)

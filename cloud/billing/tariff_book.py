@@ -1,0 +1,82 @@
+"""The tariffs of a bill run: chosen by day, made ready for rating once, kept under their hash."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from itertools import pairwise
+
+from cloud.billing.cycles import Days, split_at
+from cloud.tariffs.files import check_billable, load_tariffs, tariff_in_force
+from cloud.tariffs.rate_plan import RatePlan
+from cloud.tariffs.tariff import SupplyKind, Tariff
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A version of a tariff, ready for rating; `text` is its canonical JSON, `hash` its SHA-256."""
+
+    tariff: Tariff
+    plan: RatePlan
+    text: str
+    hash: str
+
+
+class TariffBook:
+    """Tariffs by id; what was chosen is remembered in `used`."""
+
+    def __init__(self, tariffs: Iterable[Tariff], *, allow_unverified: bool) -> None:
+        self._tariffs = tuple(tariffs)
+        self._allow_unverified = allow_unverified
+        self._chosen: dict[tuple[str, str], Chosen] = {}
+
+    @classmethod
+    def built_in(cls, *, allow_unverified: bool) -> "TariffBook":
+        """Return the book of the tariffs that come with the service."""
+        return cls(built_in(), allow_unverified=allow_unverified)
+
+    @property
+    def used(self) -> dict[str, tuple[str, str]]:
+        """Give the texts of what was chosen: hash -> (tariff id, text)."""
+        return {each.hash: (each.tariff.id, each.text) for each in self._chosen.values()}
+
+    def choose(self, tariff_id: str, supply: str, *, on: date) -> Chosen:
+        """Return the version in force on a day; TariffRefusedError where it may not bill this."""
+        tariff = tariff_in_force(self._tariffs, tariff_id, on=on)
+        check_billable(tariff, SupplyKind(supply), allow_unverified=self._allow_unverified)
+        key = tariff.id, tariff.version
+        if key not in self._chosen:
+            text, digest = tariff_text(tariff)
+            self._chosen[key] = Chosen(tariff, RatePlan(tariff), text, digest)
+        return self._chosen[key]
+
+    def segments(self, tariff_id: str, days: Days) -> list[Days]:
+        """Split days where another version or another season begins."""
+        versions = [tariff for tariff in self._tariffs if tariff.id == tariff_id]
+        found: list[Days] = []
+        for span in split_at(days, [tariff.effective_from for tariff in versions]):
+            held = next((each for each in versions if each.in_force_on(span.from_on)), None)
+            found += split_at(span, _season_starts(held, span) if held else [])
+        return found
+
+
+@cache
+def built_in() -> tuple[Tariff, ...]:
+    """Return the tariffs that come with the service, read once."""
+    return tuple(load_tariffs())
+
+
+def tariff_text(tariff: Tariff) -> tuple[str, str]:
+    """Return a tariff as canonical JSON, and its SHA-256 in hex."""
+    text = json.dumps(tariff.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+    return text, hashlib.sha256(text.encode()).hexdigest()
+
+
+def _season_starts(tariff: Tariff, days: Days) -> list[date]:
+    if not tariff.seasons:
+        return []
+    every = [days.from_on + timedelta(days=at) for at in range((days.to_on - days.from_on).days)]
+    pairs = pairwise(every)
+    return [day for before, day in pairs if tariff.season_of(before) != tariff.season_of(day)]
