@@ -5,6 +5,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from sqlalchemy import Engine, insert
 
 from cloud import auth, problems
 from cloud.alerts.tables import alerts
-from cloud.billing import tables as billing
+from cloud.billing import bill_tables, run_tables
 from cloud.database import migrate, open_engine
+from cloud.ledger.repository import open_accounts
 from cloud.metering.tables import installs, meter_points
 from cloud.sites import tables as sites
 from cloud.telemetry import repository
@@ -155,17 +157,18 @@ def _fill(engine: Engine) -> None:
             },
         )
         add(alerts, *(_alert(n, now_us) for n in range(70)))
-        add(billing.bills, *(_bill(n) for n in range(60)))
-        add(billing.bills, {**_bill(0), "id": "x", "premise_id": "x", "project_id": "q"})
-        add(billing.line_items, _line_item("bill-0"), _line_item("bill-1"))
-        add(
-            billing.bill_runs,
-            {"project_id": "p", "period": PERIOD, "finished_us": now_us, "bills": 60, "held": 1},
-        )
-        add(
-            billing.exceptions,
-            {"meter_point_id": "mp0", "period": PERIOD, "reason": "no closing read"},
-        )
+        open_accounts(connection, "p", date(2026, 1, 1))
+        open_accounts(connection, "q", date(2026, 1, 1))
+        add(bill_tables.bills, *(_bill(n) for n in range(60)))
+        other = {"id": "x", "premise_id": "x", "account_id": "x", "project_id": "q"}
+        add(bill_tables.bills, _bill(0) | other)
+        add(bill_tables.line_items, _line_item("bill-0"), _line_item("bill-1"))
+        run = {"project_id": "p", "period": PERIOD, "number": 1, "first": PERIOD}
+        run |= {"phase": "finished", "allow_unverified": False, "started_by": "r", "reason": ""}
+        run |= {"started_us": now_us, "finished_us": now_us, "bills": 60, "credits": 0, "held": 1}
+        add(run_tables.bill_runs, run | {"total_fen": 0})
+        held = {"project_id": "p", "period": PERIOD, "subject": "mp0", "meter_point_id": "mp0"}
+        add(run_tables.exceptions, held | {"reason": "no closing read"})
         repository.store(connection, [("g", b"0" * 16, _readings(now_us))])
 
 
@@ -219,22 +222,29 @@ def _alert(number: int, now_us: int) -> dict[str, object]:
 def _bill(number: int) -> dict[str, object]:
     return {
         "id": f"bill-{number}",
+        "number": f"B{number:08d}",
         "project_id": "p",
+        "account_id": f"r{number}",
         "premise_id": f"r{number}",
         "service": "electricity",
         "period": PERIOD,
+        "part": "",
         "revision": 1,
+        "from_on": date(2026, 10, 1),
+        "to_on": date(2026, 11, 1),
         "holder": _premise(number)["holder"],
         "tariff_id": "t",
         "tariff_hash": None,
         "quantity": "123.45",
+        "carried": "0",
         "estimated": 0,
+        "inputs": _inputs() if number < 2 else "[]",
         "total_fen": 123_456 if number == 0 else 100,
         "posted_us": 1_790_000_000_000_000,
     }
 
 
-def _line_item(bill: str) -> dict[str, object]:
+def _inputs() -> str:
     def boundary(at_us: int, count: int) -> dict[str, object]:
         read = {"read_at_us": at_us + 1_000_000, "count": count, "source": "install"}
         return {"boundary_us": at_us, "count": count, "estimated": False, "reads": [read]}
@@ -249,9 +259,14 @@ def _line_item(bill: str) -> dict[str, object]:
         "counts": 12_345,
         "quantity": "123.45",
     }
+    return json.dumps([{"parts": [part]}])
+
+
+def _line_item(bill: str) -> dict[str, object]:
     return {
         "bill_id": bill,
         "position": 0,
+        "segment": 0,
         "code": "energy.tier1",
         "description": "电费 第1档",
         "description_en": "Electricity, tier 1",
@@ -260,7 +275,6 @@ def _line_item(bill: str) -> dict[str, object]:
         "unit_price": "10",
         "amount_fen": 123_456,
         "formula": "123.45 kWh × 10 元 = 1234.56 元 (line)",
-        "evidence": json.dumps([part]),
     }
 
 

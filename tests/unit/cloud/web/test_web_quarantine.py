@@ -7,7 +7,7 @@ import pytest
 from httpx import Client
 from sqlalchemy import Engine, insert, select
 
-from cloud.billing import tables as billing
+from cloud.billing.bill_tables import bills, line_items
 from cloud.ingest import clock_tables, tables
 from cloud.ingest.limits import good_rows, lost_reason
 from cloud.ingest.service import DEADLY
@@ -135,19 +135,16 @@ def test_a_bill_says_that_a_time_was_uncertain(log_in: LogIn, engine: Engine) ->
         channel = connection.exec_driver_sql(
             "SELECT id FROM channels WHERE device_id = 'd0' AND point = 'energy_import'"
         ).scalar_one()
-        # what is posted never changes: the same line on a bill that has none
-        line = connection.execute(
-            select(billing.line_items).where(billing.line_items.c.bill_id == "bill-0")
-        ).one()
+        # what is posted never changes: the same as another bill
+        bill = connection.execute(select(bills).where(bills.c.id == "bill-0")).one()
+        item = connection.execute(select(line_items).where(line_items.c.bill_id == "bill-0")).one()
         read = '"read_at_us": 1790000001000000, "count": 502567, "source": "install"'
-        assert line.evidence.count(read) == 1
+        assert bill.inputs.count(read) == 1
         ours = f'"read_at_us": 1790000000000000, "count": 100, "source": "{channel}:{BATCH.hex()}"'
-        evidence = line.evidence.replace(read, ours)
-        connection.execute(
-            insert(billing.line_items).values(
-                {**line._mapping, "bill_id": "bill-2", "evidence": evidence}
-            )
-        )
-    text = log_in("clerk").get("/bills/bill-2").text
+        again = {"id": "again", "number": "again", "revision": 2}
+        again |= {"inputs": bill.inputs.replace(read, ours)}
+        connection.execute(insert(bills).values(bill._asdict() | again))
+        connection.execute(insert(line_items).values(item._asdict() | {"bill_id": "again"}))
+    text = log_in("clerk").get("/bills/again").text
     assert "本账单有示数在网关时间不确定时读取" in text
     assert "读取时未校时" in text
