@@ -170,21 +170,18 @@ def bill_run(
 @bill_app.command("revise")
 def bill_revise(
     project: Annotated[str, typer.Option()],
-    first: Annotated[str, typer.Option(help="first month to bill again, YYYY-MM")],
-    last: Annotated[str, typer.Option(help="last month, YYYY-MM")],
+    first: Annotated[str, typer.Option(help="first month to be billed again, YYYY-MM")],
     reason: Annotated[str, typer.Option(help="why; it stands on each credit note")],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Bill months again: what comes out otherwise is credited and posted as a new revision."""
+    """Bill a month and all after it again: what comes out otherwise is credited, posted anew."""
     settings = Settings()
-    for option, value in (("--first", first), ("--last", last)):
-        _first_day(value, option)
+    _first_day(first, "--first")
     done = runs.revise(
         _migrated(settings),
         project,
         first,
-        last,
         reason=reason,
         by="command line",
         allow_unverified=settings.allow_unverified_tariffs,

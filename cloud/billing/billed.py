@@ -58,9 +58,13 @@ class Billed:
         lines = [line for line in self._of(account_id, service).values() if line.to_on <= before]
         return max(lines).carried if lines else Decimal(0)
 
-    def covered_to(self, account_id: str, item: str, *, since: date) -> date | None:
-        """Return the day after the last one billed of a charge that is owed since a day."""
-        ends = [line.to_on for line in self._of(account_id, item).values() if line.from_on >= since]
+    def covered_to(self, account_id: str, item: str, *, since: date, period: str) -> date | None:
+        """Return the day after the last one billed by the runs up to a period, of days since."""
+        ends = [
+            line.to_on
+            for (billed_in, _), line in self._of(account_id, item).items()
+            if line.from_on >= since and billed_in <= period
+        ]
         return max(ends, default=None)
 
     def _of(self, account_id: str, service: str) -> dict[tuple[str, str], _Line]:

@@ -1,6 +1,6 @@
 """What a bill run works out: bills of a period, or of periods that were billed before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -52,8 +52,7 @@ class Drawing:
         """Bill the periods first .. last of accounts, in their order.
 
         What was billed before and comes out otherwise is taken back and billed anew, so that later
-        annual tiers follow. Left alone are shares of pools, single charges, what is held now, and
-        a bill whose closing register was a guess: the next one trues it up 退补.
+        annual tiers follow. Left alone are shares of pools, single charges, and what is held now.
         """
         return _Accounts(self._connection, self._book, self._zone, names, first).draw(first, last)
 
@@ -168,12 +167,11 @@ class _Accounts:
         revisions = bill_repository.last_revisions(self._connection, self._names, period)
         unknown = {Key(each.account_id or "", each.service, period) for each in waiting}
         found: list[Drafted] = []
-        guessed = self._guessed(fresh.values()) if held else frozenset()
         for key in sorted({*held, *fresh}):
             bill, draft = held.get(key), fresh.get(key)
             if bill is not None:
                 before = posted[bill.id]
-                if key in unknown if draft is None else is_kept(before, draft, guessed):
+                if key in unknown if draft is None else is_same(before, draft):
                     self._billed.add(before)
                     continue
                 found.append(_reversal(bill))
@@ -183,16 +181,6 @@ class _Accounts:
                 self._billed.add(draft)
                 self._await(draft)
         return found
-
-    def _guessed(self, drafts: Iterable[Draft]) -> frozenset[tuple[str, int]]:
-        # spans whose bill stands on a guess, to be trued up by the next one
-        names = sorted({closing.meter_point_id for draft in drafts for closing in draft.closings})
-        return frozenset(
-            (name, end_us)
-            for name, by_end in meters.closings_of(self._connection, names).items()
-            for end_us, closing in by_end.items()
-            if closing.is_open
-        )
 
     def _await(self, draft: Draft) -> None:
         for each in draft.closings:
@@ -211,13 +199,10 @@ def periods_of(first: str, last: str) -> list[str]:
     return found
 
 
-def is_kept(before: Draft, now: Draft, guessed: frozenset[tuple[str, int]]) -> bool:
-    """Say whether a posted bill stays: it would be the same, or the next one trues it up."""
+def is_same(before: Draft, now: Draft) -> bool:
+    """Say whether a bill would be posted as it was before."""
     names = ("from_on", "to_on", "tariff_hash", "quantity", "total_fen", "items")
-    if all(getattr(before, name) == getattr(now, name) for name in names):
-        return True
-    ends = {(closing.meter_point_id, closing.end_us) for closing in now.closings}
-    return before.tariff_hash == now.tariff_hash and bool(ends & guessed)
+    return all(getattr(before, name) == getattr(now, name) for name in names)
 
 
 def _reversal(bill: Standing) -> Reversal:

@@ -103,12 +103,11 @@ def run_bills(wanted: BillRunIn, person: Clerk, engine: Database, request: Reque
 def revise_bills(
     wanted: RevisionIn, person: Clerk, engine: Database, request: Request
 ) -> BillRunOut:
-    """Bill months of your project again: what comes out otherwise is credited and posted anew."""
+    """Bill a month and all after it again: what comes out otherwise is credited, posted anew."""
     done = runs.revise(
         engine,
         person.project_id,
         wanted.first,
-        wanted.last,
         reason=wanted.reason,
         by=person.username,
         allow_unverified=bool(request.app.state.settings.allow_unverified_tariffs),

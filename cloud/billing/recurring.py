@@ -31,7 +31,9 @@ def recurring_drafts(
         owed = Days(
             max(term.days.from_on, home.days.from_on), min(term.days.to_on, home.days.to_on)
         )
-        covered_to = billed.covered_to(home.account_id, term.item, since=owed.from_on)
+        covered_to = billed.covered_to(
+            home.account_id, term.item, since=owed.from_on, period=period
+        )
         days = due(term.cycle, owed, covered_to=covered_to, period=period)
         if days is None:
             continue

@@ -88,19 +88,17 @@ def revise(
     engine: Engine,
     project_id: str,
     first: str,
-    last: str,
     *,
     reason: str,
     by: str,
     allow_unverified: bool = False,
 ) -> Run:
-    """Bill the periods first .. last again: what comes out otherwise is taken back 冲红."""
+    """Bill a period and all after it again: what comes out otherwise is taken back 冲红."""
     with engine.begin() as connection:
         begun = start_again(
             connection,
             project_id,
             first,
-            last,
             reason=reason,
             by=by,
             allow_unverified=allow_unverified,
@@ -137,13 +135,15 @@ def start_again(
     connection: Connection,
     project_id: str,
     first: str,
-    last: str,
     *,
     reason: str,
     by: str,
     allow_unverified: bool,
 ) -> Run:
-    """Begin to bill periods again; RefusedError where one was not billed, or a reason lacks."""
+    """Begin to bill a period again, and all after it: later tiers and true-ups stand on it.
+
+    RefusedError where it was not billed, or a reason lacks.
+    """
     _zone(connection, project_id)
     repository.lock_project(connection, project_id)
     if not reason.strip():
@@ -151,8 +151,9 @@ def start_again(
         raise RefusedError(message)
     runs = run_repository.runs_of(connection, project_id)
     billed = {each.period for each in runs if each.number == 1 and each.phase == Phase.FINISHED}
-    if missing := sorted(set(periods_of(first, last)) - billed) or ([first] * (first > last)):
-        message = f"period {missing[0]}: allowed are periods that were billed, first .. last"
+    last = max(billed, default="")
+    if missing := [each for each in periods_of(first, last or first) if each not in billed]:
+        message = f"period {missing[0]}: allowed are periods that were billed"
         raise RefusedError(message)
     number = 1 + max(each.number for each in runs if each.period == last)
     key = RunKey(project_id, last, number)

@@ -55,10 +55,9 @@ class BillRunIn(BaseModel):
 
 
 class RevisionIn(BaseModel):
-    """Ask for months to be billed again."""
+    """Ask for a month, and all after it, to be billed again."""
 
     first: Period
-    last: Period
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 

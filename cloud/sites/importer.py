@@ -9,9 +9,11 @@ from sqlalchemy import Connection, Table, select
 
 from cloud import auth
 from cloud.alerts.tables import alert_rules
-from cloud.billing.tables import pools, services, supplier_invoices
+from cloud.billing.cycles import CYCLES
+from cloud.billing.tables import charge_terms, pools, services, supplier_invoices
 from cloud.database import insert_new
 from cloud.documents import DocumentError, parse_model, parse_yaml, read_text
+from cloud.ledger.repository import open_accounts, open_accounts_of
 from cloud.metering import recording
 from cloud.metering.events import EventKind, MeterEvent, MeterParts
 from cloud.metering.tables import installs, meter_points
@@ -62,6 +64,7 @@ def import_project(connection: Connection, file: ProjectFile, *, cutover_on: dat
         ],
     )
     _import_meters(connection, file, cutover_on)
+    _import_charges(connection, file, cutover_on)
     _add(
         connection,
         pools,
@@ -151,6 +154,30 @@ def _import_meters(connection: Connection, file: ProjectFile, cutover_on: date) 
             if item.tariff is not None
         ],
     )
+
+
+def _import_charges(connection: Connection, file: ProjectFile, cutover_on: date) -> None:
+    project = file.project.id
+    open_accounts(connection, project, cutover_on)
+    accounts = open_accounts_of(connection, project)
+    rows: list[Row] = [
+        {
+            "project_id": project,
+            "account_id": accounts[item.premise],
+            "item": item.item,
+            "tariff_id": item.tariff,
+            "from_on": item.from_on,
+            "to_on": item.to_on,
+            "cycle_months": CYCLES[item.cycle],
+            "in_advance": item.in_advance,
+            "facts": item.model_dump_json(
+                include={"area_m2", "floor", "vehicles"}, exclude_none=True
+            ),
+        }
+        for item in file.charges
+        if item.premise in accounts
+    ]
+    _add(connection, charge_terms, rows)
 
 
 def _device(project: str, item: MeterEntry) -> Row:

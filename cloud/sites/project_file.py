@@ -96,6 +96,21 @@ class MeterEntry(_Part):
         return self
 
 
+class ChargeEntry(_Part):
+    """A charge that recurs 周期性收费 for a premise: property fee, parking, garbage."""
+
+    premise: Id
+    item: Id
+    tariff: Id
+    cycle: Literal["month", "quarter", "half-year", "year"] = "month"
+    in_advance: bool = False
+    from_on: date
+    to_on: date | None = None
+    area_m2: Number | None = None
+    floor: int | None = None
+    vehicles: Count | None = None
+
+
 class PoolEntry(_Part):
     """A pool 公摊: off until a resolution and a cap are on file."""
 
@@ -152,6 +167,7 @@ class ProjectFile(_Part):
     buildings: Annotated[list[BuildingEntry], Field(min_length=1)]
     premises: list[PremiseEntry]
     meters: list[MeterEntry]
+    charges: list[ChargeEntry] = []
     pools: list[PoolEntry] = []
     invoices: list[InvoiceEntry] = []
     rules: list[RuleEntry] = []
@@ -173,6 +189,8 @@ class ProjectFile(_Part):
                 (f"meters.{index}.parent", meter.parent, meters),
                 (f"meters.{index}.gateway", meter.gateway, gateways),
             ]
+        for index, charge in enumerate(self.charges):
+            wanted.append((f"charges.{index}.premise", charge.premise, premises))
         for index, pool in enumerate(self.pools):
             wanted.append((f"pools.{index}.master", pool.master, meters))
             wanted.append((f"pools.{index}.building", pool.building, buildings))
