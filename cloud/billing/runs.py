@@ -110,7 +110,7 @@ def finish(engine: Engine, key: RunKey) -> Run:
     """Work on a run until it stands, and post it if it waits to be looked at."""
     advance(engine, key)
     with engine.begin() as connection:
-        if run_repository.required_run(connection, key).phase == Phase.DRAFTED:
+        if run_repository.required_run(connection, key, lock=True).phase == Phase.DRAFTED:
             post(connection, key)
     advance(engine, key)
     with engine.connect() as connection:
