@@ -1,6 +1,7 @@
 """All SQL of bill runs: their phases, the shards that workers claim, drafts and what was held."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,6 +136,13 @@ def is_any(connection: Connection, key: RunKey, *, done: str) -> bool:
     """Say whether a shard is no further than a phase, whoever works on it."""
     query = select(run_shards.c.shard).where(key.of(run_shards), run_shards.c.done == done)
     return connection.execute(query.limit(1)).first() is not None
+
+
+def shards_done(connection: Connection, key: RunKey) -> Counter[str]:
+    """Return how many shards have done which phase as their last."""
+    query = select(run_shards.c.done, func.count()).where(key.of(run_shards))
+    rows = connection.execute(query.group_by(run_shards.c.done))
+    return Counter({done: int(count) for done, count in rows})
 
 
 def shards_of(connection: Connection, key: RunKey) -> list[Shard]:

@@ -5,6 +5,7 @@ A run is worked out (rating), may be looked at (drafted), is posted (posting) an
 whoever dies gives it back, whoever comes goes on.
 """
 
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -162,9 +163,10 @@ def start_again(
     )
 
 
-def advance(engine: Engine, key: RunKey) -> None:
-    """Do what is to be done of a run, and wait for others who are at it."""
-    while (done := step(engine, key)) is not Step.NOTHING:
+def advance(engine: Engine, key: RunKey, *, within_s: float = math.inf) -> None:
+    """Do what is to be done of a run, and wait for others who are at it, for so long."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until and (done := step(engine, key)) is not Step.NOTHING:
         if done is Step.OTHERS:
             time.sleep(_WAIT_S)
 

@@ -149,10 +149,16 @@ def request_of(connection: Connection, project_id: str, request_id: int) -> Requ
 
 
 def requests_of(
-    connection: Connection, project_id: str, *, only: int | None = None
+    connection: Connection,
+    project_id: str,
+    *,
+    only: int | None = None,
+    account_id: str | None = None,
 ) -> list[Request]:
-    """Return the requests of a project, the newest first."""
+    """Return the requests of a project or of one account, the newest first."""
     query = select(requests).where(requests.c.project_id == project_id)
+    if account_id is not None:
+        query = query.where(requests.c.account_id == account_id)
     if only is not None:
         query = query.where(requests.c.id == only)
     rows = connection.execute(query.order_by(requests.c.id.desc())).all()

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, or_, select
 
-from cloud.billing.bill_tables import bills, line_items, pool_shares, pool_statements
+from cloud.billing.bill_tables import bills, credit_notes, line_items, pool_shares, pool_statements
 from cloud.billing.run_tables import bill_runs, exceptions
 from cloud.billing.tables import pools
 from cloud.errors import NotFoundError
@@ -15,6 +15,8 @@ from cloud.metering.tables import meter_points
 from cloud.sites.tables import buildings, premises
 
 PAGE: Final = 50
+# what was taken back counts for nothing
+_STANDING_FEN: Final = case((credit_notes.c.bill_id.is_(None), bills.c.total_fen), else_=0)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class BillRow:
     total_fen: int
     posted_us: int
     tariff_id: str | None
+    number: str
+    account_id: str
+    # the credit note 冲红 that takes it back
+    credit_number: str | None
+    credit_reason: str | None
 
 
 @dataclass(frozen=True)
@@ -167,7 +174,7 @@ def bills_of(
     """Return bills by building and premise (or by total with sort=total), with their sum."""
     matches = _matches(project_id, wanted)
     count, sum_fen = connection.execute(
-        _joined(select(func.count(), func.coalesce(func.sum(bills.c.total_fen), 0))).where(*matches)
+        _joined(select(func.count(), func.coalesce(func.sum(_STANDING_FEN), 0))).where(*matches)
     ).one()
     by_place = (buildings.c.position, premises.c.id, bills.c.service, bills.c.revision)
     order = (bills.c.total_fen.desc(), *by_place) if sort == "total" else by_place
@@ -341,6 +348,7 @@ def _joined(query: Select[Any]) -> Select[Any]:
         query.select_from(bills)
         .join(premises, premises.c.id == bills.c.premise_id)
         .join(buildings, buildings.c.id == premises.c.building_id)
+        .outerjoin(credit_notes, credit_notes.c.bill_id == bills.c.id)
     )
 
 
@@ -351,6 +359,8 @@ def _rows() -> Select[Any]:
             premises.c.name.label("premise_name"),
             buildings.c.name.label("building_name"),
             buildings.c.name_en.label("building_name_en"),
+            credit_notes.c.number.label("credit_number"),
+            credit_notes.c.reason.label("credit_reason"),
         )
     )
 
@@ -371,4 +381,8 @@ def _bill(row: Row[Any]) -> BillRow:
         row.total_fen,
         row.posted_us,
         row.tariff_id,
+        row.number,
+        row.account_id,
+        row.credit_number,
+        row.credit_reason,
     )

@@ -2,8 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Response
@@ -53,7 +53,7 @@ def show_desk(
     project = visit.person.project_id
     offset = offset_of(page_number, queries.PAGE)
     found = queries.accounts_like(connection, project, text.strip(), offset=offset)
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = _today(visit)
     return page(
         visit,
         "cashier.html",
@@ -85,7 +85,7 @@ def show_account(
         account=row,
         held=held,
         entries=list(reversed(repository.entries_of(connection, account_id))),
-        voids=queries.voids_asked(connection, project),
+        voids=queries.voids_asked(connection, project, account_id),
         channels=CHANNELS,
         owed=fen_to_yuan(max(0, held.owed_fen)),
         key=secrets.token_hex(8),
@@ -145,16 +145,17 @@ def ask_relief(
     reason: Annotated[str, Form(max_length=500)],
 ) -> Response:
     """Ask for a relief of one charge: `charge` is period:item:late."""
-
-    def ask() -> None:
-        period, _, rest = charge.partition(":")
-        item, _, late = rest.rpartition(":")
-        subject = {"period": period, "item": item, "late": late == "1", "amount_fen": _fen(amount)}
-        approvals.ask(
-            connection, _teller(visit), account_id, kind=Ask.RELIEF, subject=subject, reason=reason
-        )
-
-    return _act(connection, account_id, ask)
+    period, _, rest = charge.partition(":")
+    item, _, late = rest.rpartition(":")
+    named = {"period": period, "item": item, "late": late == "1"}
+    return _ask(
+        visit,
+        connection,
+        account_id,
+        kind=Ask.RELIEF,
+        subject=lambda: named | {"amount_fen": _fen(amount)},
+        reason=reason,
+    )
 
 
 @router.post("/accounts/{account_id}/refunds", dependencies=[OwnSite])
@@ -167,14 +168,15 @@ def ask_refund(
     reason: Annotated[str, Form(max_length=500)],
 ) -> Response:
     """Ask for a refund of what is prepaid."""
-
-    def ask() -> None:
-        subject = {"book": Book.PREPAID.value, "channel": channel, "amount_fen": _fen(amount)}
-        approvals.ask(
-            connection, _teller(visit), account_id, kind=Ask.REFUND, subject=subject, reason=reason
-        )
-
-    return _act(connection, account_id, ask)
+    named = {"book": Book.PREPAID.value, "channel": channel}
+    return _ask(
+        visit,
+        connection,
+        account_id,
+        kind=Ask.REFUND,
+        subject=lambda: named | {"amount_fen": _fen(amount)},
+        reason=reason,
+    )
 
 
 @router.post("/accounts/{account_id}/voids", dependencies=[OwnSite])
@@ -186,26 +188,24 @@ def ask_void(
     reason: Annotated[str, Form(max_length=500)],
 ) -> Response:
     """Ask for the void of one entry."""
-
-    def ask() -> None:
-        subject = {"entry_id": entry}
-        approvals.ask(
-            connection, _teller(visit), account_id, kind=Ask.VOID, subject=subject, reason=reason
-        )
-
-    return _act(connection, account_id, ask)
+    return _ask(
+        visit,
+        connection,
+        account_id,
+        kind=Ask.VOID,
+        subject=lambda: {"entry_id": entry},
+        reason=reason,
+    )
 
 
 @router.get("/approvals")
 def show_approvals(visit: CashierVisit, connection: Reading, refused: Short = "") -> Response:
     """Show what waits for approval, then what was decided."""
-    found = approvals.requests_of(connection, visit.person.project_id)
-    ordered = sorted(found, key=lambda item: item.state is not approvals.State.WAITING)
-    names = {
-        item.account_id: queries.account_row(connection, visit.person.project_id, item.account_id)
-        for item in ordered[:100]
-    }
-    return page(visit, "approvals.html", rows=ordered[:100], names=names, refused=refused)
+    project = visit.person.project_id
+    found = approvals.requests_of(connection, project)
+    ordered = sorted(found, key=lambda item: item.state is not approvals.State.WAITING)[:100]
+    names = queries.accounts_of(connection, project, {item.account_id for item in ordered})
+    return page(visit, "approvals.html", rows=ordered, names=names, refused=refused)
 
 
 @router.post("/approvals/{request_id}", dependencies=[OwnSite])
@@ -217,14 +217,11 @@ def decide(
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Grant or refuse one step of a request."""
-    try:
-        with connection.begin_nested():
-            approvals.decide(connection, _teller(visit), request_id, grant=grant, note=note)
-    except NotFoundError:
-        raise
-    except CloudError:
-        return RedirectResponse("/approvals?refused=1", 303)
-    return RedirectResponse("/approvals", 303)
+    _, is_done = _tried(
+        connection,
+        lambda: approvals.decide(connection, _teller(visit), request_id, grant=grant, note=note),
+    )
+    return RedirectResponse("/approvals" if is_done else "/approvals?refused=1", 303)
 
 
 @router.get("/collection")
@@ -236,7 +233,7 @@ def show_collection(
     by: Short = "item",
 ) -> Response:
     """Show what was charged, received, relieved, offset and is owed."""
-    today = datetime.fromtimestamp(visit.now_us // 1_000_000, UTC).astimezone(visit.zone)
+    today = _today(visit)
     first = first if _PERIOD.fullmatch(first) else f"{today:%Y}-01"
     last = last if _PERIOD.fullmatch(last) else f"{today:%Y-%m}"
     groups = _GROUPS.get(by, _GROUPS["item"])
@@ -245,16 +242,39 @@ def show_collection(
     return page(visit, "collection.html", rows=rows, first=first, last=last, by=by, groups=groups)
 
 
+def _ask(
+    visit: Visit,
+    connection: Connection,
+    account_id: str,
+    *,
+    kind: Ask,
+    subject: Callable[[], Mapping[str, object]],
+    reason: str,
+) -> Response:
+    def ask() -> None:
+        approvals.ask(
+            connection, _teller(visit), account_id, kind=kind, subject=subject(), reason=reason
+        )
+
+    return _act(connection, account_id, ask)
+
+
 def _act(connection: Connection, account_id: str, act: Callable[[], str | None]) -> Response:
+    number, is_done = _tried(connection, act)
+    if not is_done:
+        return RedirectResponse(f"/accounts/{account_id}?refused=1", 303)
+    return RedirectResponse(f"/accounts/{account_id}?done={number or 'asked'}", 303)
+
+
+def _tried(connection: Connection, act: Callable[[], object]) -> tuple[object, bool]:
     # what is refused leaves nothing behind, and the page says so
     try:
         with connection.begin_nested():
-            number = act()
+            return act(), True
     except NotFoundError:
         raise
     except CloudError:
-        return RedirectResponse(f"/accounts/{account_id}?refused=1", 303)
-    return RedirectResponse(f"/accounts/{account_id}?done={number or 'asked'}", 303)
+        return None, False
 
 
 def _fen(amount: str) -> int:
@@ -262,6 +282,10 @@ def _fen(amount: str) -> int:
         return yuan_to_fen(amount.strip().replace(",", ""))
     except ValueError as error:
         raise CloudError(str(error)) from error
+
+
+def _today(visit: Visit) -> date:
+    return instant(visit.now_us).astimezone(visit.zone).date()
 
 
 def _teller(visit: Visit) -> Teller:

@@ -1,11 +1,11 @@
 """Accounts as the cashier looks for them, and what a list of them owes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
 
 from cloud.ledger.approvals import Ask, State, requests_of
 from cloud.ledger.entries import Book
@@ -53,20 +53,12 @@ def accounts_like(connection: Connection, project_id: str, text: str, *, offset:
         .subquery()
     )
     query = (
-        select(
-            accounts.c.id,
-            accounts.c.holder,
-            premises.c.phone,
-            premises.c.name.label("premise_name"),
-            buildings.c.name.label("building_name"),
-            buildings.c.name_en.label("building_name_en"),
+        _named(project_id)
+        .add_columns(
             func.coalesce(sums.c.owed, 0).label("owed_fen"),
             func.coalesce(sums.c.prepaid, 0).label("prepaid_fen"),
         )
-        .join(premises, premises.c.id == accounts.c.premise_id)
-        .join(buildings, buildings.c.id == premises.c.building_id)
         .outerjoin(sums, sums.c.account_id == accounts.c.id)
-        .where(accounts.c.project_id == project_id)
     )
     if text:
         like = f"%{text.replace('%', '').replace('_', '')}%"
@@ -82,30 +74,29 @@ def accounts_like(connection: Connection, project_id: str, text: str, *, offset:
     total = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(func.coalesce(sums.c.owed, 0).desc(), accounts.c.id)
     found = connection.execute(ordered.offset(offset).limit(PAGE))
-    rows = [AccountRow(*row[:-2], int(row.owed_fen), int(row.prepaid_fen)) for row in found]
+    rows = [
+        AccountRow(
+            **{**row, "owed_fen": int(row["owed_fen"]), "prepaid_fen": int(row["prepaid_fen"])}
+        )
+        for row in found.mappings()
+    ]
     return Found(rows, total)
 
 
 def account_row(connection: Connection, project_id: str, account_id: str) -> AccountRow | None:
     """Return who an account is, without its sums; None if it is unknown."""
-    row = (
-        connection.execute(
-            select(
-                accounts.c.id,
-                accounts.c.holder,
-                premises.c.phone,
-                premises.c.name.label("premise_name"),
-                buildings.c.name.label("building_name"),
-                buildings.c.name_en.label("building_name_en"),
-            )
-            .join(premises, premises.c.id == accounts.c.premise_id)
-            .join(buildings, buildings.c.id == premises.c.building_id)
-            .where(accounts.c.project_id == project_id, accounts.c.id == account_id)
-        )
-        .mappings()
-        .one_or_none()
-    )
-    return None if row is None else AccountRow(**row, owed_fen=0, prepaid_fen=0)
+    return accounts_of(connection, project_id, {account_id}).get(account_id)
+
+
+def accounts_of(
+    connection: Connection, project_id: str, account_ids: Collection[str]
+) -> dict[str, AccountRow]:
+    """Return who accounts are, without their sums, by id."""
+    query = _named(project_id).where(accounts.c.id.in_(account_ids))
+    return {
+        row["id"]: AccountRow(**row, owed_fen=0, prepaid_fen=0)
+        for row in connection.execute(query).mappings()
+    }
 
 
 def taken_on(connection: Connection, project_id: str, day: date) -> dict[str, int]:
@@ -119,13 +110,29 @@ def waiting(connection: Connection, project_id: str) -> int:
     return sum(item.state is State.WAITING for item in requests_of(connection, project_id))
 
 
-def voids_asked(connection: Connection, project_id: str) -> set[int]:
-    """Return the entries whose void waits for approval."""
+def voids_asked(connection: Connection, project_id: str, account_id: str) -> set[int]:
+    """Return the entries of an account whose void waits for approval."""
     return {
         int(str(item.subject["entry_id"]))
-        for item in requests_of(connection, project_id)
+        for item in requests_of(connection, project_id, account_id=account_id)
         if item.kind is Ask.VOID and item.state is State.WAITING
     }
+
+
+def _named(project_id: str) -> Select[Any]:
+    return (
+        select(
+            accounts.c.id,
+            accounts.c.holder,
+            premises.c.phone,
+            premises.c.name.label("premise_name"),
+            buildings.c.name.label("building_name"),
+            buildings.c.name_en.label("building_name_en"),
+        )
+        .join(premises, premises.c.id == accounts.c.premise_id)
+        .join(buildings, buildings.c.id == premises.c.building_id)
+        .where(accounts.c.project_id == project_id)
+    )
 
 
 def _sum(book: Book) -> ColumnElement[int]:

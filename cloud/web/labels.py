@@ -26,6 +26,17 @@ SERVICES: Final = {
     "shared": N_("Shared cost"),
     "pool": N_("Shared cost"),
     "property": N_("Property fee"),
+    "property-fee": N_("Property fee"),
+    "parking": N_("Parking"),
+    "garbage": N_("Garbage fee"),
+    "heating": N_("Heating"),
+}
+
+PHASES: Final = {
+    "rating": N_("being worked out"),
+    "drafted": N_("waits to be looked at"),
+    "posting": N_("being posted"),
+    "finished": N_("Posted"),
 }
 
 MEDIA: Final = {

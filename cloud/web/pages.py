@@ -13,6 +13,7 @@ from cloud.web import (
     login_pages,
     overview_pages,
     quarantine_pages,
+    run_pages,
 )
 from cloud.web.live import Broadcaster
 from cloud.web.permissions import LOAD
@@ -25,6 +26,7 @@ for part in (
     device_pages,
     alert_pages,
     bill_pages,
+    run_pages,
     cashier_pages,
     quarantine_pages,
     login_pages,
