@@ -1,12 +1,13 @@
 """What accounts were billed before: posted bills, and drafts that will be posted with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from cloud.billing.bill_repository import Standing
 from cloud.billing.drafts import Draft, Key
+from cloud.billing.repository import OpeningUse
 from cloud.metering.registers import sum_of
 
 
@@ -21,14 +22,26 @@ class Billed:
     """Bills by account and charge item; a later draft of the same period takes a bill's place."""
 
     def __init__(
-        self, standing: Iterable[Standing], *, continued: Mapping[str, Sequence[str]] | None = None
+        self,
+        standing: Iterable[Standing],
+        *,
+        openings: Iterable[OpeningUse] = (),
+        continued: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Take posted bills; `continued` names the accounts whose use counts on in another's."""
+        """Take posted bills, and what was used before the first of them.
+
+        `continued` names the accounts whose use counts on in another's.
+        """
         self._continued = continued or {}
         self._lines: dict[tuple[str, str], dict[tuple[str, str], _Line]] = {}
         for bill in standing:
             line = _Line(bill.from_on, bill.to_on, bill.quantity or Decimal(0), bill.carried)
             self._of(bill.account_id, bill.service)[bill.period, bill.part] = line
+        for opening in openings:
+            # it was used up to the day before
+            last = opening.as_of - timedelta(days=1)
+            line = _Line(last, last, opening.quantity, Decimal(0))
+            self._of(opening.account_id, opening.service)["", "opening"] = line
 
     def add(self, draft: Draft) -> None:
         """Count a draft as billed."""

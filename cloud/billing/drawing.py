@@ -117,7 +117,8 @@ class _Accounts:
         standing = bill_repository.standing(connection, [*names, *before], since=since)
         self._homes = homes
         self._standing = [bill for bill in standing if bill.account_id in homes]
-        self._billed = Billed(standing, continued=continued)
+        openings = repository.opening_uses_of(connection, [*names, *before])
+        self._billed = Billed(standing, openings=openings, continued=continued)
         self._terms = repository.terms_of(connection, names)
         self._pending: dict[str, list[Closing]] = {}
 

@@ -217,13 +217,6 @@ class _Rating:
         self, charge: _Charge, tariff: Tariff, from_on: date, rated: Sequence[Segment]
     ) -> Decimal:
         home, since = charge.home, tier_period_start(tariff, from_on)
-        imported = [
-            meter.entry.used_before
-            for meter in charge.meters
-            if home.days.from_on <= meter.entry.cutover_on
-            and since <= meter.entry.cutover_on
-            and tier_period_start(tariff, meter.entry.cutover_on) == since
-        ]
         before = self.billed.used(
             home.account_id, charge.service, since=since, before=charge.days.from_on
         )
@@ -232,7 +225,7 @@ class _Rating:
             for segment in rated
             if segment.quantity is not None and segment.usage.from_on >= since
         ]
-        return sum_of([*imported, before, *here])
+        return sum_of([before, *here])
 
     def _invoice(self, charge: _Charge) -> SupplierInvoice | None:
         masters = {meter.point.parent_id for meter in charge.meters}

@@ -10,7 +10,14 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from cloud.billing.cycles import Cycle, Days
-from cloud.billing.tables import charge_terms, pools, services, supplier_invoices, tariff_texts
+from cloud.billing.tables import (
+    charge_terms,
+    opening_uses,
+    pools,
+    services,
+    supplier_invoices,
+    tariff_texts,
+)
 from cloud.database import insert_new
 from cloud.ledger.tables import accounts
 from cloud.metering.tables import meter_points
@@ -20,12 +27,21 @@ from cloud.tariffs.usage import Premise, SupplierInvoice
 
 @dataclass(frozen=True)
 class ServiceEntry:
-    """Which tariff rates a meter point, and what was used before we began to bill."""
+    """Which tariff rates a meter point, and from when on."""
 
     meter_point_id: str
     tariff_id: str
     cutover_on: date
-    used_before: Decimal
+
+
+@dataclass(frozen=True)
+class OpeningUse:
+    """What an account had used of its tier period before we began to bill."""
+
+    account_id: str
+    service: str
+    as_of: date
+    quantity: Decimal
 
 
 @dataclass(frozen=True)
@@ -107,11 +123,18 @@ def services_of(connection: Connection, meter_point_ids: Sequence[str]) -> dict[
     """Return the service of each of these meter points that is billed by a tariff."""
     query = select(services).where(services.c.meter_point_id.in_(meter_point_ids))
     return {
-        row.meter_point_id: ServiceEntry(
-            row.meter_point_id, row.tariff_id, row.cutover_on, Decimal(row.used_before)
-        )
+        row.meter_point_id: ServiceEntry(row.meter_point_id, row.tariff_id, row.cutover_on)
         for row in connection.execute(query)
     }
+
+
+def opening_uses_of(connection: Connection, names: Sequence[str]) -> list[OpeningUse]:
+    """Return what accounts had used before we began to bill."""
+    query = select(opening_uses).where(opening_uses.c.account_id.in_(names))
+    return [
+        OpeningUse(row.account_id, row.service, row.as_of, Decimal(row.quantity))
+        for row in connection.execute(query)
+    ]
 
 
 def account_ids(connection: Connection, project_id: str, days: Days) -> list[str]:

@@ -14,14 +14,23 @@ from sqlalchemy import (
 
 from cloud.database import Identity, metadata
 
-# which tariff serves a meter point, and what was used before we began to bill
+# which tariff serves a meter point, from when on
 services = Table(
     "services",
     metadata,
     Column("meter_point_id", ForeignKey("meter_points.id"), primary_key=True),
     Column("tariff_id", String(64), nullable=False),
     Column("cutover_on", Date, nullable=False),
-    Column("used_before", String(32), nullable=False),
+)
+
+# what an account had used of its tier period before we began to bill
+opening_uses = Table(
+    "opening_uses",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("service", String(20), primary_key=True),
+    Column("as_of", Date, nullable=False),
+    Column("quantity", String(32), nullable=False),
 )
 
 # what an account owes whether it uses anything or not: property fee, parking, garbage

@@ -1,5 +1,6 @@
 """A project file into the database: what is there already is left as it is."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Table, select
 from cloud import auth
 from cloud.alerts.tables import alert_rules
 from cloud.billing.cycles import CYCLES
-from cloud.billing.tables import charge_terms, pools, services, supplier_invoices
+from cloud.billing.tables import charge_terms, opening_uses, pools, services, supplier_invoices
 from cloud.database import insert_new
 from cloud.documents import DocumentError, parse_model, parse_yaml, read_text
 from cloud.ledger.repository import open_accounts, open_accounts_of
@@ -64,7 +65,10 @@ def import_project(connection: Connection, file: ProjectFile, *, cutover_on: dat
         ],
     )
     _import_meters(connection, file, cutover_on)
-    _import_charges(connection, file, cutover_on)
+    open_accounts(connection, file.project.id, cutover_on)
+    accounts = open_accounts_of(connection, file.project.id)
+    _import_charges(connection, file, accounts)
+    _import_openings(connection, file, accounts, cutover_on)
     _add(
         connection,
         pools,
@@ -148,7 +152,6 @@ def _import_meters(connection: Connection, file: ProjectFile, cutover_on: date) 
                 "meter_point_id": item.id,
                 "tariff_id": item.tariff,
                 "cutover_on": cutover_on,
-                "used_before": item.used_before,
             }
             for item in file.meters
             if item.tariff is not None
@@ -156,13 +159,10 @@ def _import_meters(connection: Connection, file: ProjectFile, cutover_on: date) 
     )
 
 
-def _import_charges(connection: Connection, file: ProjectFile, cutover_on: date) -> None:
-    project = file.project.id
-    open_accounts(connection, project, cutover_on)
-    accounts = open_accounts_of(connection, project)
+def _import_charges(connection: Connection, file: ProjectFile, accounts: Mapping[str, str]) -> None:
     rows: list[Row] = [
         {
-            "project_id": project,
+            "project_id": file.project.id,
             "account_id": accounts[item.premise],
             "item": item.item,
             "tariff_id": item.tariff,
@@ -178,6 +178,27 @@ def _import_charges(connection: Connection, file: ProjectFile, cutover_on: date)
         if item.premise in accounts
     ]
     _add(connection, charge_terms, rows)
+
+
+def _import_openings(
+    connection: Connection, file: ProjectFile, accounts: Mapping[str, str], cutover_on: date
+) -> None:
+    used: dict[tuple[str, str], Decimal] = {}
+    for item in file.meters:
+        if item.premise is not None and item.premise in accounts and item.tariff is not None:
+            key = accounts[item.premise], item.service
+            used[key] = used.get(key, Decimal(0)) + Decimal(item.used_before)
+    rows: list[Row] = [
+        {
+            "account_id": account,
+            "service": service,
+            "as_of": cutover_on,
+            "quantity": f"{quantity:f}",
+        }
+        for (account, service), quantity in used.items()
+        if quantity
+    ]
+    _add(connection, opening_uses, rows)
 
 
 def _device(project: str, item: MeterEntry) -> Row:

@@ -87,7 +87,6 @@ def test_a_bill_opens_to_the_reads_that_people_took(homes: Engine) -> None:
                 meter_point_id="mp-1-101",
                 tariff_id="cn-beijing-electricity-tiered",
                 cutover_on=date(2026, 10, 1),
-                used_before="0",
             )
         )
     take(homes, "1-101", "2026-10-01T00:00:00", 3_000)

@@ -36,7 +36,7 @@ def site(engine: Engine) -> Engine:
             install = {"meter_point_id": name, "meter_id": name, "device_id": name}
             install |= {"point": "volume", "exponent": -3, "multiplier": "1", "start_count": 0}
             connection.execute(table["installs"].insert().values(**install, installed_at_us=1))
-            service = {"meter_point_id": name, "tariff_id": "t", "used_before": "0"}
+            service = {"meter_point_id": name, "tariff_id": "t"}
             connection.execute(
                 table["services"].insert().values(**service, cutover_on=date(2026, 7, 1))
             )

@@ -1,4 +1,4 @@
-"""Bills of accounts with numbers, revisions and credit notes; charges that recur; sharded runs."""
+"""Bills of accounts with numbers, revisions and credit notes; sharded runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from alembic import op
 
 from cloud.migrations.frozen import freeze, unfreeze
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
@@ -20,37 +20,6 @@ Rows = list[dict[str, Any]]
 
 
 def upgrade() -> None:
-    op.add_column("accounts", sa.Column("held_from", sa.Date(), nullable=True))
-    op.add_column("accounts", sa.Column("continues", sa.String(length=64), nullable=True))
-    op.create_table(
-        "charge_terms",
-        sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.INTEGER(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column("project_id", sa.String(length=64), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=False),
-        sa.Column("item", sa.String(length=40), nullable=False),
-        sa.Column("tariff_id", sa.String(length=64), nullable=False),
-        sa.Column("from_on", sa.Date(), nullable=False),
-        sa.Column("to_on", sa.Date(), nullable=True),
-        sa.Column("cycle_months", sa.Integer(), nullable=False),
-        sa.Column("in_advance", sa.Boolean(), nullable=False),
-        sa.Column("facts", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_charge_terms_account_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name=op.f("fk_charge_terms_project_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_charge_terms")),
-        sa.UniqueConstraint(
-            "account_id", "item", "from_on", name=op.f("uq_charge_terms_account_id_item_from_on")
-        ),
-    )
-    op.create_index(op.f("ix_charge_terms_project_id"), "charge_terms", ["project_id"])
     unfreeze("line_items")
     unfreeze("bills")
     held = {name: _taken(name) for name in ("line_items", "bills", "bill_exceptions", "bill_runs")}
@@ -157,10 +126,6 @@ def downgrade() -> None:
     _put("line_items", [_former_item(row, kept[row["bill_id"]]) for row in items])
     for table in ("bills", "line_items"):
         freeze(table)
-    op.drop_index(op.f("ix_charge_terms_project_id"), table_name="charge_terms")
-    op.drop_table("charge_terms")
-    op.drop_column("accounts", "continues")
-    op.drop_column("accounts", "held_from")
 
 
 def _new_run(row: Mapping[str, Any]) -> dict[str, Any]:
