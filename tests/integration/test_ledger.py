@@ -1,17 +1,20 @@
 """Money in the books: paid once, settled oldest first, approved by others; on both databases."""
 
+import json
 import threading
 from datetime import date
 
 import pytest
-from sqlalchemy import Connection, Engine, delete, select, text, update
+from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
+from cloud.billing.bill_tables import bills, line_items
 from cloud.database import migrate
 from cloud.errors import NotFoundError, RefusedError
 from cloud.ledger import approvals, reports, repository, service
 from cloud.ledger.approvals import Ask, State
 from cloud.ledger.entries import Book, Charge, Kind
+from cloud.ledger.repository import next_numbers
 from cloud.ledger.service import Teller
 from cloud.ledger.tables import FROZEN, entries, numbers
 from cloud.tables import metadata
@@ -250,19 +253,43 @@ def test_what_is_entered_never_changes(estate: Engine, name: str) -> None:
         connection.execute(delete(table))
 
 
+FORMER = (
+    "INSERT INTO projects (id, name, name_en, time_zone) VALUES ('p', 'p', 'p', 'Asia/Shanghai')",
+    (
+        "INSERT INTO buildings (id, project_id, name, name_en, position)"
+        " VALUES ('b', 'p', 'b', 'b', 0)"
+    ),
+    (
+        "INSERT INTO premises (id, project_id, building_id, name, kind, area_m2, people, households,"
+        " holder, phone) VALUES ('1-101', 'p', 'b', '101', 'home', '80', 3, 1, 'h', '')"
+    ),
+    (
+        "INSERT INTO bills (id, project_id, premise_id, service, period, revision, holder,"
+        " estimated, total_fen, posted_us) VALUES ('b', 'p', '1-101', 'water', '2026-06',"
+        " 1, 'h', 0, 4200, 5)"
+    ),
+    (
+        "INSERT INTO line_items (bill_id, position, code, description, description_en, quantity, uom,"
+        " unit_price, amount_fen, formula, evidence) VALUES ('b', 0, 'water.tier1', '水', 'water',"
+        " '8.4', 'm3', '5', 4200, '', '[{\"meter_point\": \"m\"}]')"
+    ),
+)
+
+
 def test_bills_of_before_are_in_the_books(empty_engine: Engine) -> None:
     migrate(empty_engine, "0008")
     with empty_engine.begin() as connection:
-        put_on_file(connection, date(2026, 6, 1), premises=[premise("1-101")], meters=[])
-        connection.execute(
-            text(
-                "INSERT INTO bills (id, project_id, premise_id, service, period, revision, holder,"
-                " estimated, total_fen, posted_us) VALUES ('b', 'p', '1-101', 'water', '2026-06',"
-                " 1, 'h', 0, 4200, 5)"
-            )
-        )
+        for statement in FORMER:
+            connection.exec_driver_sql(statement)
     migrate(empty_engine)
     with empty_engine.begin() as connection:
         assert owed(connection) == {WATER: 4_200}
         assert connection.scalar(select(entries.c.kind)) == Kind.BILL
         assert balanced(connection)
+        bill = connection.execute(select(bills)).one()
+        item = connection.execute(select(line_items)).one()
+        assert next_numbers(connection, "p", "bill") == 1 + int(bill.number.lstrip("B"))
+    assert (bill.account_id, bill.part, bill.number) == ("1-101", "", "B00000001")
+    assert (bill.from_on, bill.to_on) == (date(2026, 6, 1), date(2026, 7, 1))
+    assert item.segment == 0
+    assert json.loads(bill.inputs)[0]["parts"] == [{"meter_point": "m"}]

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import Engine
 
+from cloud.billing import runs
 from cloud.sites.tables import buildings, channels, devices
 from cloud.tables import metadata
 from cloud.telemetry.tables import latest
@@ -86,9 +87,7 @@ def test_one_dead_meter_holds_the_others_up_for_three_days(site: Engine) -> None
 def test_a_month_is_run_once(site: Engine) -> None:
     read(site, 1, END_US)
     read(site, 2, END_US)
-    run = {"project_id": "p-1", "period": "2026-07", "finished_us": 1, "bills": 0, "held": 0}
-    with site.begin() as connection:
-        connection.execute(metadata.tables["bill_runs"].insert().values(**run))
+    runs.run(site, "p-1", "2026-07")
     assert due(site) == []
 
 
