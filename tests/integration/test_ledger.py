@@ -260,8 +260,8 @@ FORMER = (
         " VALUES ('b', 'p', 'b', 'b', 0)"
     ),
     (
-        "INSERT INTO premises (id, project_id, building_id, name, kind, area_m2, people, households,"
-        " holder, phone) VALUES ('1-101', 'p', 'b', '101', 'home', '80', 3, 1, 'h', '')"
+        "INSERT INTO premises (id, project_id, building_id, name, kind, area_m2, people,"
+        " households, holder, phone) VALUES ('1-101', 'p', 'b', '101', 'home', '80', 3, 1, 'h', '')"
     ),
     (
         "INSERT INTO bills (id, project_id, premise_id, service, period, revision, holder,"
@@ -269,8 +269,8 @@ FORMER = (
         " 1, 'h', 0, 4200, 5)"
     ),
     (
-        "INSERT INTO line_items (bill_id, position, code, description, description_en, quantity, uom,"
-        " unit_price, amount_fen, formula, evidence) VALUES ('b', 0, 'water.tier1', '水', 'water',"
+        "INSERT INTO line_items (bill_id, position, code, description, description_en, quantity,"
+        " uom, unit_price, amount_fen, formula, evidence) VALUES ('b', 0, 'water.tier1', '水', 'water',"
         " '8.4', 'm3', '5', 4200, '', '[{\"meter_point\": \"m\"}]')"
     ),
 )
