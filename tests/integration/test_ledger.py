@@ -270,7 +270,8 @@ FORMER = (
     ),
     (
         "INSERT INTO line_items (bill_id, position, code, description, description_en, quantity,"
-        " uom, unit_price, amount_fen, formula, evidence) VALUES ('b', 0, 'water.tier1', '水', 'water',"
+        " uom, unit_price, amount_fen, formula, evidence)"
+        " VALUES ('b', 0, 'water.tier1', '水', 'water',"
         " '8.4', 'm3', '5', 4200, '', '[{\"meter_point\": \"m\"}]')"
     ),
 )
