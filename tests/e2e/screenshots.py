@@ -50,6 +50,12 @@ def addresses(page: Page, url: str, role: str) -> Iterator[tuple[str, str]]:
     if role == "manager":
         yield "water", "/devices/w-1-303"
         yield "bills", "/bills"
+        yield "runs", "/bill-runs"
+        yield (
+            "run",
+            page.goto(f"{url}/bill-runs")
+            and str(page.locator("table.cards tbody th a").first.get_attribute("href")),
+        )
         yield "cashier", "/cashier"
         yield "account", "/accounts/1-101"
         yield "account-paid", "/accounts/1-102"

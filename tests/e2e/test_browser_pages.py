@@ -30,6 +30,7 @@ PATHS = {
         "/alerts",
         "/bills",
         "/bills?text=nobody",
+        "/bill-runs",
         "/bill-sheets",
         "/cashier",
         "/accounts/1-101",

@@ -105,6 +105,9 @@ def test_register_to_bill(
     for bill in chain.bills.values():
         if bill["service"] == "shared":
             continue
+        if bill["quantity"] is None:
+            _check_fee(bill, project)
+            continue
         entry = entries[bill["premise"], bill["service"]]
         opened = chain.client.get(f"/api/v1/bills/{bill['id']}/evidence").json()
         quantity = sum(
@@ -302,11 +305,16 @@ def _expected_bills(project: dict[str, Any]) -> set[str]:
         for item in project["meters"]
         if item.get("tariff")
     }
-    return metered | {
-        f"{_period()}-{item['id']}-shared-1"
-        for item in project["premises"]
-        if item["building"] in pooled and item["kind"] == "home"
-    }
+    recurring = {f"{_period()}-{item['premise']}-{item['item']}-1" for item in project["charges"]}
+    return (
+        metered
+        | recurring
+        | {
+            f"{_period()}-{item['id']}-shared-1"
+            for item in project["premises"]
+            if item["building"] in pooled and item["kind"] == "home"
+        }
+    )
 
 
 def _part_quantity(part: Bill, meters: Meters, devices: set[str]) -> Fraction:
@@ -327,6 +335,21 @@ def _part_quantity(part: Bill, meters: Meters, devices: set[str]) -> Fraction:
     scale = Fraction(10) ** part["exponent"] * Fraction(part["multiplier"])
     assert Fraction(part["quantity"]) == (ends[1] - ends[0]) * scale
     return (ends[1] - ends[0]) * scale
+
+
+def _check_fee(bill: Bill, project: dict[str, Any]) -> None:
+    """Compare a fee with a home's area, or with its vehicles and what is left of a quarter."""
+    premise = next(item for item in project["premises"] if item["id"] == bill["premise"])
+    if bill["service"] == "property-fee":
+        assert _fen(bill["total"]) == fen(Fraction(premise["area_m2"]) * Fraction("2.50"))
+        return
+    charge = next(
+        item
+        for item in project["charges"]
+        if (item["premise"], item["item"]) == (bill["premise"], bill["service"])
+    )
+    months = 3 - (int(_period()[-2:]) - 1) % 3
+    assert _fen(bill["total"]) == 200_00 * charge["vehicles"] * months
 
 
 def _check_lines(bill: Bill, entry: Bill, quantity: Fraction, project: dict[str, Any]) -> None:
