@@ -31,6 +31,7 @@ class TariffBook:
         self._tariffs = tuple(tariffs)
         self._allow_unverified = allow_unverified
         self._chosen: dict[tuple[str, str], Chosen] = {}
+        self._segments: dict[tuple[str, Days], list[Days]] = {}
 
     @classmethod
     def built_in(cls, *, allow_unverified: bool) -> "TariffBook":
@@ -54,6 +55,12 @@ class TariffBook:
 
     def segments(self, tariff_id: str, days: Days) -> list[Days]:
         """Split days where another version or another season begins."""
+        key = tariff_id, days
+        if key not in self._segments:
+            self._segments[key] = self._split(tariff_id, days)
+        return self._segments[key]
+
+    def _split(self, tariff_id: str, days: Days) -> list[Days]:
         versions = [tariff for tariff in self._tariffs if tariff.id == tariff_id]
         found: list[Days] = []
         for span in split_at(days, [tariff.effective_from for tariff in versions]):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -72,6 +73,7 @@ def month(period: str, zone: ZoneInfo) -> Span:
     return days(from_on, (from_on + timedelta(days=32)).replace(day=1), zone)
 
 
+@lru_cache(maxsize=1000)
 def days(from_on: date, to_on: date, zone: ZoneInfo) -> Span:
     """Return the span of the local days [from_on, to_on)."""
     return Span(from_on, to_on, midnight_us(from_on, zone), midnight_us(to_on, zone))

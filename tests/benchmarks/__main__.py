@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import (
+    billing,
     catchup,
     cycle,
     delivery,
@@ -34,6 +35,7 @@ SECTIONS = {
     "memory": edge_memory.run,
     "catchup": catchup.run,
     "metering": metering.run,
+    "billing": billing.run,
 }
 
 
