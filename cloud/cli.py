@@ -21,9 +21,12 @@ from cloud.billing.run_repository import Run
 from cloud.config import Settings
 from cloud.database import migrate as migrate_schema
 from cloud.database import open_engine
-from cloud.documents import DocumentError
+from cloud.documents import DocumentError, parse_json, read_text
 from cloud.errors import CloudError
 from cloud.ingest.worker import ingest_worker, rest_of_garbage, run_until_terminated
+from cloud.ledger.cutover import take_over
+from cloud.ledger.openings import parse_openings, parse_totals
+from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
 from cloud.proofs.commands import prove, verify
 from cloud.quarantine_command import quarantine_app
@@ -136,6 +139,33 @@ def import_site(
     typer.echo(f"{rows} new rows; cutover {begins_on}")
     for role, name, word in made:
         typer.echo(f"{role:12} {name:16} {word}")
+
+
+@bill_app.command("import")
+def bill_import(
+    file: Path,
+    project: Annotated[str, typer.Option()],
+    totals: Annotated[Path, typer.Option(help="JSON: what the old system says is owed, by item")],
+    as_of: Annotated[str, typer.Option(help="first month billed by us, YYYY-MM")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take over charges, balances and use so far from an old system, if its totals are met."""
+    begins_on = _first_day(as_of, "--as-of")
+    openings = parse_openings(read_text(file), name=str(file))
+    said = parse_totals(parse_json(read_text(totals), name=str(totals)), name=str(totals))
+    openings.check(said, name=str(totals))
+    entered = 0
+    if not dry_run:
+        with _migrated(Settings()).begin() as connection:
+            teller = Teller.now(project, "command line")
+            entered = take_over(connection, teller, openings, as_of=begins_on)
+    result: dict[str, object] = {
+        "entered": entered,
+        **{key: fen_to_yuan(fen) for key, fen in sorted(openings.totals().items())},
+    }
+    _print(result, as_json=as_json)
 
 
 @bill_app.command("run")

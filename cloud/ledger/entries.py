@@ -104,6 +104,18 @@ def charged(kind: Kind, amounts_fen: Sequence[tuple[Charge, int]]) -> Entry:
     return Entry(kind, tuple(lines))
 
 
+def opened(book: Book, amount_fen: int) -> Entry:
+    """What an account had prepaid or deposited before the books began 期初."""
+    _check_above_zero(amount_fen)
+    return Entry(Kind.OPENING, (Line(Book.OPENING, amount_fen), Line(book, -amount_fen)))
+
+
+def received_before(settled: Sequence[tuple[Charge, int]]) -> Entry:
+    """What was received of charges before the books began: it never went through our till."""
+    total_fen = sum(fen for _, fen in settled)
+    return Entry(Kind.PAYMENT, (Line(Book.OPENING, total_fen), *_settled(settled)))
+
+
 def paid(channel: str, amount_fen: int, settled: Sequence[tuple[Charge, int]]) -> Entry:
     """A payment: what settles no charge becomes prepaid 预收."""
     _check_above_zero(amount_fen)

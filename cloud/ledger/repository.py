@@ -175,6 +175,12 @@ def entry_of_key(connection: Connection, project_id: str, key: str) -> Entered |
     return next(iter(_entered(connection, connection.execute(query).all())), None)
 
 
+def keys_held(connection: Connection, project_id: str, keys: Sequence[str]) -> set[str]:
+    """Return those of some keys under which something was entered."""
+    query = select(entries.c.key).where(entries.c.project_id == project_id, entries.c.key.in_(keys))
+    return set(connection.scalars(query))
+
+
 def entry(connection: Connection, project_id: str, entry_id: int) -> Entered:
     """Return one entry; NotFoundError."""
     query = select(entries).where(entries.c.project_id == project_id, entries.c.id == entry_id)

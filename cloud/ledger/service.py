@@ -56,7 +56,7 @@ def post_bills(
         for bill_id, (account_id, charge, fen) in charges.items()
         if fen
     ]
-    stamp = _stamp(connection, teller)
+    stamp = stamp_of(connection, teller)
     repository.add_entries(connection, stamp, fresh)
     for account_id in sorted({account for account, _, fen in charges.values() if fen < 0}):
         repository.account(connection, teller.project_id, account_id, lock=True)
@@ -225,6 +225,13 @@ def void(
     return _enter(connection, teller, fresh)
 
 
+def stamp_of(connection: Connection, teller: Teller) -> Stamp:
+    """Return whose books are written by whom, and on which local day."""
+    zone = ZoneInfo(repository.time_zone(connection, teller.project_id))
+    at = instant(teller.now_us).astimezone(zone)
+    return Stamp(teller.project_id, at.date(), teller.now_us, teller.by)
+
+
 def _once(
     connection: Connection,
     teller: Teller,
@@ -291,19 +298,13 @@ def _overpaid(connection: Connection, account_id: str, teller: Teller) -> list[F
 
 
 def _enter(connection: Connection, teller: Teller, fresh: Fresh) -> Entered:
-    (identity,) = repository.add_entries(connection, _stamp(connection, teller), [fresh])
+    (identity,) = repository.add_entries(connection, stamp_of(connection, teller), [fresh])
     return repository.entry(connection, teller.project_id, identity)
 
 
 def _standing(connection: Connection, account_id: str) -> Standing:
     entered = repository.entries_of(connection, account_id)
     return standing((item.entry, item.counts_as) for item in entered)
-
-
-def _stamp(connection: Connection, teller: Teller) -> Stamp:
-    zone = ZoneInfo(repository.time_zone(connection, teller.project_id))
-    at = instant(teller.now_us).astimezone(zone)
-    return Stamp(teller.project_id, at.date(), teller.now_us, teller.by)
 
 
 def _receipt(connection: Connection, project_id: str) -> str:
