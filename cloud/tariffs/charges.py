@@ -52,6 +52,12 @@ def taxes_of(
     return made
 
 
+def tax_price(tax: Tax) -> tuple[int, int]:
+    """Give the yuan of tax per yuan, as a count and its exponent."""
+    exponent = decimals_of(tax.percent) + _PERCENT_EXPONENT
+    return scaled(tax.percent, exponent - _PERCENT_EXPONENT), exponent
+
+
 def _fixed(tariff: Tariff, charge: FixedCharge, usage: Usage) -> Row:
     times, part = _times(tariff, charge, usage)
     of, counted = _counted(charge, usage)
@@ -144,7 +150,6 @@ def _whole(count: int | None) -> Decimal | None:
 
 
 def _tax(tax: Tax, base_fen: int) -> tuple[Row, int]:
-    exponent = decimals_of(tax.percent) + _PERCENT_EXPONENT
-    percent = scaled(tax.percent, exponent - _PERCENT_EXPONENT)
+    percent, exponent = tax_price(tax)
     row = Row(tax.code, tax.name, base_fen, FEN_EXPONENT, percent, exponent, "元", prefix="tax.")
     return row, divide_half_away(base_fen * percent, 10**-exponent)

@@ -89,6 +89,26 @@ def split_counts(
     return Split(exponent, by_tier, by_when, by_both, carried)
 
 
+def when_of(plan: RatePlan, start_at: datetime, end_at: datetime) -> When | None:
+    """Tell the period and season that hold [start_at, end_at) in UTC; None if it crosses two."""
+    tariff = plan.tariff
+    season = None
+    if plan.needs_seasons:
+        season = tariff.season_of(start_at.astimezone(tariff.zone).date())
+        last_at = (end_at - timedelta(microseconds=1)).astimezone(tariff.zone)
+        if tariff.season_of(last_at.date()) != season:
+            return None
+    if tariff.time_of_use is None:
+        return When(None, season)
+    period = period_of(plan.spans_on, tariff.zone, start_at, end_at)
+    return None if period is None else When(period, season)
+
+
+def midnight(tariff: Tariff, day: date) -> datetime:
+    """Give the instant in UTC at which a local day begins."""
+    return datetime.combine(day, time(), tzinfo=tariff.zone).astimezone(UTC)
+
+
 def _pieces(plan: RatePlan, usage: Usage) -> list[tuple[When, Decimal]]:
     # in the order of time where intervals say so
     tariff = plan.tariff
@@ -159,7 +179,7 @@ def _without_last(counts: Pieces, carried: int) -> Pieces:
 
 def _interval_pieces(plan: RatePlan, usage: Usage) -> list[tuple[When, Decimal]]:
     tariff = plan.tariff
-    first_at, last_at = _midnight(tariff, usage.from_on), _midnight(tariff, usage.to_on)
+    first_at, last_at = midnight(tariff, usage.from_on), midnight(tariff, usage.to_on)
     ordered = sorted(
         (interval.start_at.astimezone(UTC), interval.end_at.astimezone(UTC), interval.quantity)
         for interval in usage.intervals or ()
@@ -180,7 +200,7 @@ def _interval_pieces(plan: RatePlan, usage: Usage) -> list[tuple[When, Decimal]]
             raise RatingError(msg)
     pieces: list[tuple[When, Decimal]] = []
     for start_at, end_at, quantity in ordered:
-        when = _when(plan, start_at, end_at)
+        when = when_of(plan, start_at, end_at)
         if when is None:
             msg = (
                 f"intervals: {_local(tariff, start_at)}: reaches over the"
@@ -190,20 +210,6 @@ def _interval_pieces(plan: RatePlan, usage: Usage) -> list[tuple[When, Decimal]]
             raise RatingError(msg)
         pieces.append((when, quantity))
     return pieces
-
-
-def _when(plan: RatePlan, start_at: datetime, end_at: datetime) -> When | None:
-    tariff = plan.tariff
-    season = None
-    if plan.needs_seasons:
-        season = tariff.season_of(start_at.astimezone(tariff.zone).date())
-        last_at = (end_at - timedelta(microseconds=1)).astimezone(tariff.zone)
-        if tariff.season_of(last_at.date()) != season:
-            return None
-    if tariff.time_of_use is None:
-        return When(None, season)
-    period = period_of(plan.spans_on, tariff.zone, start_at, end_at)
-    return None if period is None else When(period, season)
 
 
 def _cells(
@@ -239,7 +245,3 @@ def _sum(quantities: Sequence[Decimal]) -> Decimal:
 
 def _local(tariff: Tariff, instant: datetime) -> str:
     return instant.astimezone(tariff.zone).isoformat()
-
-
-def _midnight(tariff: Tariff, day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=tariff.zone).astimezone(UTC)

@@ -16,6 +16,17 @@ class When(NamedTuple):
     season: str | None = None
 
 
+class Layout(NamedTuple):
+    """When the pieces of a use lie: whens in the order of time, of[piece] an index into them.
+
+    ends[piece] is the column after the last of the piece, where there are intervals.
+    """
+
+    whens: tuple[When, ...]
+    of: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
 class Priced(NamedTuple):
     """A component with what its price depends on; prices in counts of the plan's exponent."""
 
@@ -52,6 +63,7 @@ class RatePlan:
         self.period_order = {period.code: place for place, period in enumerate(periods)}
         self.season_order = {season.code: place for place, season in enumerate(tariff.seasons)}
         self.limits: dict[Hashable, list[int]] = {}
+        self.layouts: dict[Hashable, Layout] = {}
         self._spans: dict[tuple[str | None, str], list[tuple[int, int, str]]] = {}
 
     def spans_on(self, day: date) -> Sequence[tuple[int, int, str]]:

@@ -18,7 +18,7 @@ from cloud.tariffs.usage import Usage
 __all__ = ["IntervalsNeededError", "LineItem", "Rated", "RatingError", "rate", "rate_by"]
 
 # Never above the invoice: its unit price is cut, not rounded, after ten decimals.
-_INVOICE_PRICE_EXPONENT = -10
+INVOICE_PRICE_EXPONENT = -10
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def rate(tariff: Tariff, usage: Usage) -> Rated:
 def rate_by(plan: RatePlan, usage: Usage) -> Rated:
     """Rate one of many usages; see `rate`."""
     tariff = plan.tariff
-    _check(tariff, usage)
+    check(tariff, usage)
     rows: list[Row] = []
     carried = Decimal(0)
     if plan.components:
@@ -88,7 +88,8 @@ def rounded(rows: Sequence[Row], rounding: str) -> list[int]:
     return amounts_fen
 
 
-def _check(tariff: Tariff, usage: Usage) -> None:
+def check(tariff: Tariff, usage: Usage) -> None:
+    """Refuse a span outside the tariff and quantities below 0; RatingError."""
     from_on, to_on = usage.from_on, usage.to_on
     if to_on <= from_on:
         msg = f"to: {to_on}: allowed is a day after from ({from_on})"
@@ -114,6 +115,26 @@ def _check(tariff: Tariff, usage: Usage) -> None:
             raise RatingError(msg)
 
 
+def invoice_price(tariff: Tariff, usage: Usage) -> int:
+    """Give the supplier's unit price in counts of 10**INVOICE_PRICE_EXPONENT; RatingError."""
+    invoice = usage.invoice
+    if invoice is None:
+        msg = (
+            f"invoice: missing: tariff {tariff.id} takes its unit price from the supplier's"
+            " invoice: its amount and quantity are required"
+        )
+        raise RatingError(msg)
+    if not (invoice.quantity.is_finite() and invoice.amount.is_finite()) or (
+        invoice.quantity <= 0 or invoice.amount < 0
+    ):
+        msg = f"invoice: {invoice.amount} for {invoice.quantity}: allowed is 0 or more, for above 0"
+        raise RatingError(msg)
+    over, under = invoice.amount.as_integer_ratio()
+    numerator, denominator = invoice.quantity.as_integer_ratio()
+    power: int = 10**-INVOICE_PRICE_EXPONENT
+    return over * denominator * power // (under * numerator)
+
+
 def _quantities(usage: Usage) -> Iterator[tuple[str, Decimal | None]]:
     yield "quantity", usage.quantity
     yield "used_before", usage.used_before
@@ -127,7 +148,7 @@ def _quantities(usage: Usage) -> Iterator[tuple[str, Decimal | None]]:
 def _metered_rows(plan: RatePlan, usage: Usage, found: Split) -> list[Row]:
     tariff = plan.tariff
     if tariff.price_source == "invoice":
-        price, exponent = _invoice_price(tariff, usage), _INVOICE_PRICE_EXPONENT
+        price, exponent = invoice_price(tariff, usage), INVOICE_PRICE_EXPONENT
         (only,) = plan.components
         quantity = sum(found.by_when.values())
         row = Row(
@@ -187,25 +208,6 @@ def _cells(priced: Priced, found: Split) -> dict[Cell, int]:
         cell = Cell(tier, period, when.season if priced.of_season else None)
         cells[cell] = cells.get(cell, 0) + quantity
     return cells
-
-
-def _invoice_price(tariff: Tariff, usage: Usage) -> int:
-    invoice = usage.invoice
-    if invoice is None:
-        msg = (
-            f"invoice: missing: tariff {tariff.id} takes its unit price from the supplier's"
-            " invoice: its amount and quantity are required"
-        )
-        raise RatingError(msg)
-    if not (invoice.quantity.is_finite() and invoice.amount.is_finite()) or (
-        invoice.quantity <= 0 or invoice.amount < 0
-    ):
-        msg = f"invoice: {invoice.amount} for {invoice.quantity}: allowed is 0 or more, for above 0"
-        raise RatingError(msg)
-    over, under = invoice.amount.as_integer_ratio()
-    numerator, denominator = invoice.quantity.as_integer_ratio()
-    power: int = 10**-_INVOICE_PRICE_EXPONENT
-    return over * denominator * power // (under * numerator)
 
 
 def _to_fen(row: Row) -> int:

@@ -18,6 +18,7 @@ from tests.benchmarks import (
     metering,
     modbus,
     planning,
+    rating,
     rtu,
     state_machines,
 )
@@ -36,6 +37,7 @@ SECTIONS = {
     "catchup": catchup.run,
     "metering": metering.run,
     "billing": billing.run,
+    "rating": rating.run,
 }
 
 

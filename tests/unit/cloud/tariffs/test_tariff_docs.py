@@ -3,14 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from cloud.tariffs import parts, usage_files
+from cloud.tariffs import mass_rated, mass_rating, mass_usage, parts, rate_plan, usage, usage_files
 from cloud.tariffs.commands import tariff_app
 from cloud.tariffs.files import parse_tariff
+from cloud.tariffs.rating import rate_by
 from cloud.tariffs.tariff import Tariff
 from tests.reference.second_engine import second_bill
 
@@ -55,3 +57,22 @@ def test_every_key_of_a_usage_is_told() -> None:
     for form in (usage_files._UsageForm, usage_files._PremiseForm, usage_files._InvoiceForm):
         names = {field.alias or name for name, field in form.model_fields.items()}
         assert names <= told, names - told
+
+
+def test_many_accounts_are_rated_as_it_says() -> None:
+    tariff = parse_tariff(block("yaml"), name="t.yaml")
+    names: dict[str, object] = {
+        "tariff": tariff.model_copy(update={"split_rule": "by-time"}),
+        "hours": np.full((2, 720), 41),
+    }
+    for module in (mass_usage, mass_rating, rate_plan, usage):
+        names |= vars(module)
+    exec(block("python"), names | {"np": np}, names)  # noqa: S102  # the docs' own example
+    rated, mass = names["rated"], names["usage"]
+    assert isinstance(rated, mass_rated.MassRated)
+    assert isinstance(mass, mass_usage.MassUsage)
+    for account in range(2):
+        plan = rate_plan.RatePlan(rated.tariff)
+        expected = rate_by(plan, mass.usage(rated.tariff, account))
+        assert rated.rated(account) == expected
+        assert rated.totals_fen[account] == expected.total_fen > 0
