@@ -28,6 +28,12 @@ from cloud.ledger.cutover import take_over
 from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
+from cloud.printing.commands import (
+    print_bill,
+    print_dunning_letter,
+    print_receipt,
+    print_sheet,
+)
 from cloud.proofs.commands import prove, verify
 from cloud.quarantine_command import quarantine_app
 from cloud.sites.gateway_commands import gateway_app
@@ -47,6 +53,10 @@ app.add_typer(bill_app, name="bill")
 app.add_typer(user_app, name="user")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(quarantine_app, name="quarantine")
+bill_app.command("print")(print_bill)
+bill_app.command("receipt")(print_receipt)
+bill_app.command("dun")(print_dunning_letter)
+bill_app.command("sheet")(print_sheet)
 app.command("allocate")(allocate)
 app.command("prove")(prove)
 app.command("verify")(verify)

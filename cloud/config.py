@@ -34,6 +34,28 @@ class Settings(BaseSettings):
         default=False, description="pin the first key that a gateway without any tells of"
     )
 
+    fonts: Path | None = Field(
+        default=None, description="fonts of printed documents; default: a package's Noto SC"
+    )
+    templates: Path | None = Field(
+        default=None, description="your own templates of printed documents, by the same names"
+    )
+    public_url: str = Field(
+        default="", description="where readers reach the pages; default: host and port"
+    )
+    bill_due_days: int = Field(default=15, ge=0, le=365)
+    dunning_days: int = Field(default=7, ge=0, le=365)
+    payment_means: str = Field(default="", max_length=500, description="printed on bills")
+    contact: str = Field(default="", max_length=200, description="printed at the foot of pages")
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if url and not url.startswith(("https://", "http://")):
+            message = f"{url}: allowed begins with https:// or http://"
+            raise ValueError(message)
+        return url.rstrip("/")
+
     @field_validator("mqtt_url")
     @classmethod
     def _is_broker(cls, url: str) -> str:
@@ -58,6 +80,11 @@ class Settings(BaseSettings):
             if url.startswith(prefix):
                 return "postgresql+psycopg://" + url.removeprefix(prefix)
         return url
+
+    @property
+    def address(self) -> str:
+        """Return where readers of printed documents reach the pages."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
     def embedded_broker(self) -> bool:

@@ -12,6 +12,7 @@ from cloud.web import (
     device_pages,
     login_pages,
     overview_pages,
+    print_pages,
     quarantine_pages,
     run_pages,
 )
@@ -28,6 +29,7 @@ for part in (
     bill_pages,
     run_pages,
     cashier_pages,
+    print_pages,
     quarantine_pages,
     login_pages,
     assets,
@@ -50,7 +52,7 @@ async def stream_changes(request: Request, person: Visitor) -> StreamingResponse
 
 
 def install(app: FastAPI) -> None:
-    """Mount pages, static files, live stream and error pages; needs app.state.engine."""
+    """Mount pages, live stream and error pages; needs engine and settings in app.state."""
     app.state.broadcaster = Broadcaster(app.state.engine)
     app.include_router(router)
     install_error_pages(app)

@@ -18,6 +18,7 @@ from tests.benchmarks import (
     metering,
     modbus,
     planning,
+    printing,
     rating,
     rtu,
     state_machines,
@@ -38,6 +39,7 @@ SECTIONS = {
     "metering": metering.run,
     "billing": billing.run,
     "rating": rating.run,
+    "printing": printing.run,
 }
 
 

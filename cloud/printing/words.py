@@ -1,0 +1,50 @@
+"""The Chinese of codes on paper; a code without a word stands as it is."""
+
+from typing import Final
+
+from cloud.ledger.entries import Book, Kind
+
+SERVICES: Final = {
+    "electricity": "电费",
+    "water": "水费",
+    "gas": "燃气费",
+    "heat": "供热费",
+    "shared": "公摊费",
+    "pool": "公摊费",
+    "property": "物业费",
+    "parking": "停车费",
+}
+CHANNELS: Final = {
+    "cash": "现金",
+    "bank": "银行转账",
+    "pos": "刷卡",
+    "wechat": "微信",
+    "alipay": "支付宝",
+    "online": "线上缴费",
+}
+POOL_KINDS: Final = {"public": "公共部位用量", "loss": "线路损耗"}
+BOOKS: Final = {Book.PREPAID: "预收款", Book.DEPOSIT: "押金", Book.RELIEF: "减免"}
+RECEIPTS: Final = {
+    Kind.PAYMENT: "收款收据",
+    Kind.DEPOSIT: "押金收据",
+    Kind.OFFSET: "预收冲抵单",
+    Kind.DEPOSIT_OFFSET: "押金冲抵单",
+    Kind.RELIEF: "减免通知单",
+    Kind.REFUND: "退款凭证",
+    Kind.VOID: "作废凭证",
+}
+LATE: Final = "违约金"
+ESTIMATED: Final = "标＊的示数为估算值，下期按实际示数退补。"
+TIME_UNCERTAIN: Final = "本账单所依据的一次读数，其时间曾不确定，事后已校正。"
+UNVERIFIED: Final = "所用价目尚未与官方文件核对。"
+REVISED: Final = "本账单取代此前的版本。"
+
+
+def service(code: str) -> str:
+    """Name a service or charge item."""
+    return SERVICES.get(code, code)
+
+
+def uom(code: str) -> str:
+    """Print a unit of measure: m3 is m³."""
+    return {"m3": "m³", "m2": "m²"}.get(code, code)
