@@ -41,6 +41,7 @@ from cloud.sites.importer import add_users, import_project, load_project_file
 from cloud.sites.tables import projects, users
 from cloud.tariffs.commands import tariff_app
 from cloud.work import Worker
+from cloud.workbooks.commands import report
 from protocols.io import logs
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ bill_app.command("receipt")(print_receipt)
 bill_app.command("dun")(print_dunning_letter)
 bill_app.command("sheet")(print_sheet)
 app.command("allocate")(allocate)
+app.command("report")(report)
 app.command("prove")(prove)
 app.command("verify")(verify)
 

@@ -22,6 +22,7 @@ from cloud.web import cashier_queries as queries
 from cloud.web.paging import MOST, Pager, offset_of
 from cloud.web.permissions import BILLING
 from cloud.web.rendering import page
+from cloud.web.reports import NAMES
 from cloud.web.route import PageRoute
 from cloud.web.visit import OwnSite, Visit, visit_of
 from protocols.delivery.records import instant
@@ -239,7 +240,16 @@ def show_collection(
     groups = _GROUPS.get(by, _GROUPS["item"])
     project = visit.person.project_id
     rows = reports.collection(connection, project, first=first, last=last, by=groups)
-    return page(visit, "collection.html", rows=rows, first=first, last=last, by=by, groups=groups)
+    return page(
+        visit,
+        "collection.html",
+        rows=rows,
+        first=first,
+        last=last,
+        by=by,
+        groups=groups,
+        reports=NAMES,
+    )
 
 
 def _ask(

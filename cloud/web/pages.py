@@ -14,6 +14,7 @@ from cloud.web import (
     overview_pages,
     print_pages,
     quarantine_pages,
+    report_pages,
     run_pages,
 )
 from cloud.web.live import Broadcaster
@@ -30,6 +31,7 @@ for part in (
     run_pages,
     cashier_pages,
     print_pages,
+    report_pages,
     quarantine_pages,
     login_pages,
     assets,
