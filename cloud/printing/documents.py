@@ -40,7 +40,10 @@ class Register:
 
 @dataclass(frozen=True)
 class BillLine:
-    """A printed row: quantity x price = amount; `of` is its tier and time-of-use period."""
+    """A printed row: quantity x price = amount; `of` is its tier and time-of-use period.
+
+    A share of a pool has no price: its formula stands under it.
+    """
 
     item: str
     of: str
@@ -48,6 +51,7 @@ class BillLine:
     uom: str
     unit_price: str
     amount_fen: int
+    formula: str = ""
 
 
 @dataclass(frozen=True)

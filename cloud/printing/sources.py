@@ -226,7 +226,10 @@ def _line(item: LineItem) -> BillLine:
     # 电费 第1档 峰时: what it is, and of which tier, period and season
     name, _, of = item.description.partition(" ")
     uom = "·".join(words.uom(part) for part in item.uom.split("·"))
-    return BillLine(name, of, _number(item.quantity), uom, item.unit_price, item.amount_fen)
+    formula = "" if item.unit_price else item.formula.replace(" x ", " × ")
+    return BillLine(
+        name, of, _number(item.quantity), uom, item.unit_price, item.amount_fen, formula
+    )
 
 
 def _notes(

@@ -1,6 +1,6 @@
 """What was bought and sold by master meter, and what was changed in the books and by whom."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -137,7 +137,12 @@ def changes(connection: Connection, project_id: str, *, from_on: date, to_on: da
         )
         .order_by(entries.c.id)
     )
-    return [Change(*row) for row in connection.execute(query)]
+    # PostgreSQL adds integers up to a decimal
+    found: list[Change] = []
+    for row in connection.execute(query):
+        made = Change(*row)
+        found.append(replace(made, amount_fen=int(made.amount_fen)))
+    return found
 
 
 def _sold(connection: Connection, master_id: str, service: str, period: str) -> tuple[Decimal, int]:
