@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
@@ -69,7 +70,7 @@ def bill(connection: Connection, desk: Desk, bill_id: str) -> Bill:
         total_fen=total_fen,
         tariff="" if tariff is None else f"{tariff.name}（{tariff.id} {tariff.version}）",
         notes=_notes(row, items, evidence, tariff),
-        evidence_url=f"{desk.settings.address}/bills/{row.id}",
+        evidence_url=f"{desk.settings.address}/bills/{quote(row.id)}",
     )
 
 
@@ -170,7 +171,7 @@ def public_sheet(connection: Connection, desk: Desk, period: str, pool_id: str) 
             SheetShare(share.premise_name, Decimal(share.weight), share.amount_fen)
             for share in held.shares
         ),
-        evidence_url=f"{desk.settings.address}/bill-sheets/{period}#{pool_id}",
+        evidence_url=f"{desk.settings.address}/bill-sheets/{period}#{quote(pool_id)}",
     )
 
 
