@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from cloud.billing.bill_tables import bills, credit_notes, line_items, pool_shares, pool_statements
 from cloud.billing.drafts import Draft, Item, Key, Reversal, Sheet
@@ -34,10 +34,16 @@ class Standing:
         return Key(self.account_id, self.service, self.period, self.part)
 
 
+def is_standing() -> ColumnElement[bool]:
+    """Return what selects the bills that no credit note takes back."""
+    back = select(credit_notes.c.bill_id).where(credit_notes.c.bill_id == bills.c.id)
+    return ~back.exists()
+
+
 def standing(connection: Connection, account_ids: Sequence[str], *, since: date) -> list[Standing]:
     """Return the standing bills of accounts that cover days from `since` on, by first day."""
-    query = _standing(select(*(bills.c[name] for name in Standing.__slots__))).where(
-        bills.c.account_id.in_(account_ids), bills.c.to_on > since
+    query = select(*(bills.c[name] for name in Standing.__slots__)).where(
+        bills.c.account_id.in_(account_ids), bills.c.to_on > since, is_standing()
     )
     return [
         Standing(
@@ -156,11 +162,6 @@ def save_sheets(connection: Connection, sheets: Sequence[Sheet]) -> None:
         connection.execute(pool_statements.insert(), rows)
     if shares:
         connection.execute(pool_shares.insert(), shares)
-
-
-def _standing(query: Select[Any]) -> Select[Any]:
-    back = select(credit_notes.c.bill_id).where(credit_notes.c.bill_id == bills.c.id)
-    return query.where(~back.exists())
 
 
 def _draft(row: Row[Any], items: tuple[Item, ...]) -> Draft:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection, select
 
-from cloud.billing.tables import bills
+from cloud.billing.bill_tables import bills
 from cloud.config import Settings
 from cloud.database import migrate, open_engine
 from cloud.errors import CloudError, NotFoundError

@@ -59,7 +59,7 @@ def bill(connection: Connection, desk: Desk, bill_id: str) -> Bill:
     return Bill(
         office=office,
         home=Home(row.holder, row.building_name, row.premise_name),
-        id=row.id,
+        id=row.number,
         service=words.service(row.service),
         period=row.period,
         revision=row.revision,
@@ -241,6 +241,7 @@ def _notes(
         (open_items(items, evidence).time_uncertain, words.TIME_UNCERTAIN),
         (tariff is not None and not tariff.verified, words.UNVERIFIED),
         (row.revision > 1, words.REVISED),
+        (row.credit_number is not None, f"{words.TAKEN_BACK}{row.credit_number}"),
     )
     return tuple(text for is_so, text in said if is_so)
 

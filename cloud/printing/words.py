@@ -12,6 +12,9 @@ SERVICES: Final = {
     "shared": "公摊费",
     "pool": "公摊费",
     "property": "物业费",
+    "property-fee": "物业费",
+    "garbage": "垃圾清运费",
+    "heating": "供暖费",
     "parking": "停车费",
 }
 CHANNELS: Final = {
@@ -38,6 +41,7 @@ ESTIMATED: Final = "标＊的示数为估算值，下期按实际示数退补。
 TIME_UNCERTAIN: Final = "本账单所依据的一次读数，其时间曾不确定，事后已校正。"
 UNVERIFIED: Final = "所用价目尚未与官方文件核对。"
 REVISED: Final = "本账单取代此前的版本。"
+TAKEN_BACK: Final = "本账单已冲红，红字单号："
 
 
 def service(code: str) -> str:

@@ -7,7 +7,9 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from cloud.billing.tables import bills, pool_statements, pools, supplier_invoices
+from cloud.billing.bill_repository import is_standing
+from cloud.billing.bill_tables import bills, pool_statements
+from cloud.billing.tables import pools, supplier_invoices
 from cloud.ledger.entries import CHARGING, Book, Kind
 from cloud.ledger.tables import accounts, entries, lines
 from cloud.metering.tables import meter_points
@@ -152,14 +154,14 @@ def _sold(connection: Connection, master_id: str, service: str, period: str) -> 
         .where(meter_points.c.parent_id == master_id, meter_points.c.premise_id.is_not(None))
         .distinct()
     )
-    newest: dict[str, tuple[int, str | None]] = {}
-    query = select(bills.c.premise_id, bills.c.revision, bills.c.quantity).where(
-        bills.c.premise_id.in_(homes), bills.c.service == service, bills.c.period == period
+    query = select(bills.c.quantity).where(
+        bills.c.premise_id.in_(homes),
+        bills.c.service == service,
+        bills.c.period == period,
+        is_standing(),
     )
-    for home, revision, quantity in connection.execute(query):
-        newest[home] = max(newest.get(home, (0, None)), (revision, quantity), key=lambda x: x[0])
     quantity = Decimal(0)
-    for _, text in newest.values():
+    for text in connection.scalars(query):
         quantity = EXACT.add(quantity, Decimal(text or 0))
     charged_fen = connection.scalar(
         select(func.coalesce(func.sum(lines.c.amount_fen), 0))

@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
 
-from cloud.billing import tables as billing
+from cloud.billing import bill_tables, tables
 from cloud.cli import bill_app
 from cloud.errors import RefusedError
 from cloud.ledger import repository, service
@@ -68,11 +68,11 @@ def books(app: FastAPI, engine: Engine) -> None:
         service.take_deposit(connection, clerk, "r2", amount_fen=50_000, channel="bank", key="k3")
         service.post_bills(connection, clerk, {"c": ("r2", Charge(PERIOD, "heat"), 30_000)})
         service.offset(connection, clerk, "r2", book=Book.DEPOSIT, key="k4")
-        connection.execute(insert(billing.pools), [POOL])
-        connection.execute(insert(billing.pool_statements), [STATEMENT])
+        connection.execute(insert(tables.pools), [POOL])
+        connection.execute(insert(bill_tables.pool_statements), [STATEMENT])
         shares = [("r0", 512), ("r1", 513)]
         connection.execute(
-            insert(billing.pool_shares),
+            insert(bill_tables.pool_shares),
             [
                 {
                     "pool_id": "pool",

@@ -13,7 +13,7 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import Connection, Engine, insert, select
 from typer.testing import CliRunner
 
-from cloud.billing import tables as billing
+from cloud.billing import tables
 from cloud.cli import app as program
 from cloud.errors import CloudError
 from cloud.ledger import approvals, repository, service
@@ -115,7 +115,7 @@ def _resell(connection: Connection) -> None:
     connection.execute(insert(meter_points), subs)
     invoice = {"meter_point_id": "master", "period": "2026-10", "number": "INV-1"}
     connection.execute(
-        insert(billing.supplier_invoices), [invoice | {"quantity": "150.5", "amount": "120.25"}]
+        insert(tables.supplier_invoices), [invoice | {"quantity": "150.5", "amount": "120.25"}]
     )
 
 
