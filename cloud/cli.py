@@ -24,6 +24,7 @@ from cloud.database import open_engine
 from cloud.documents import DocumentError, parse_json, read_text
 from cloud.errors import CloudError
 from cloud.ingest.worker import ingest_worker, rest_of_garbage, run_until_terminated
+from cloud.ledger.arrears import charge_all
 from cloud.ledger.cutover import take_over
 from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
@@ -207,6 +208,14 @@ def bill_run(
         return
     done = runs.run(engine, project, period, allow_unverified=allow)
     _print(_told(done), as_json=as_json)
+
+
+@bill_app.command("late")
+def bill_late(project: Annotated[str, typer.Option()], *, as_json: AsJson = False) -> None:
+    """Enter late charges of who was reminded, where a contract has terms for them."""
+    with _migrated(Settings()).begin() as connection:
+        result = charge_all(connection, Teller.now(project, "command line"))
+    _print({"accounts": result.accounts, "entered": fen_to_yuan(result.fen)}, as_json=as_json)
 
 
 @bill_app.command("revise")

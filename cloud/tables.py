@@ -9,6 +9,7 @@ from cloud.ingest import attempt_tables as attempts
 from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
+from cloud.ledger import arrears_tables as arrears
 from cloud.ledger import tables as ledger
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
@@ -18,6 +19,7 @@ from cloud.telemetry import tables as telemetry
 
 __all__ = [
     "alerts",
+    "arrears",
     "attempts",
     "bill_runs",
     "billing",

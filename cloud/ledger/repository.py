@@ -202,6 +202,17 @@ def entries_of(connection: Connection, account_id: str) -> list[Entered]:
     return _entered(connection, connection.execute(query).all())
 
 
+def entries_by_account(
+    connection: Connection, account_ids: Sequence[str]
+) -> dict[str, list[Entered]]:
+    """Return all entries of accounts, in the order they were made."""
+    query = select(entries).where(entries.c.account_id.in_(account_ids)).order_by(entries.c.id)
+    found: dict[str, list[Entered]] = {name: [] for name in account_ids}
+    for entered in _entered(connection, connection.execute(query).all()):
+        found[entered.account_id].append(entered)
+    return found
+
+
 def imbalance(connection: Connection) -> list[int]:
     """Return the entries whose lines do not add up to zero: none, ever."""
     query = (

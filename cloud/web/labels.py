@@ -39,6 +39,24 @@ PHASES: Final = {
     "finished": N_("Posted"),
 }
 
+REMINDERS: Final = {
+    "phone": N_("Telephone"),
+    "visit": N_("Visit"),
+    "letter": N_("Letter"),
+    "message": N_("Message"),
+    "mail": N_("E-mail"),
+}
+
+CAUSES: Final = {
+    "unknown": N_("cause unknown"),
+    "forgot": N_("forgot it"),
+    "vacant": N_("stands empty"),
+    "hardship": N_("cannot pay"),
+    "dispute": N_("disputes it"),
+    "refuses": N_("refuses"),
+    "moved": N_("moved away"),
+}
+
 MEDIA: Final = {
     "electricity": N_("Electricity meter"),
     "water": N_("Water meter"),

@@ -6,6 +6,7 @@ from fastapi.responses import StreamingResponse
 from cloud.requests import Visitor
 from cloud.web import (
     alert_pages,
+    arrears_pages,
     assets,
     bill_pages,
     cashier_pages,
@@ -30,6 +31,7 @@ for part in (
     bill_pages,
     run_pages,
     cashier_pages,
+    arrears_pages,
     print_pages,
     report_pages,
     quarantine_pages,

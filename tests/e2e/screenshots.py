@@ -56,6 +56,7 @@ def addresses(page: Page, url: str, role: str) -> Iterator[tuple[str, str]]:
             page.goto(f"{url}/bill-runs")
             and str(page.locator("table.cards tbody th a").first.get_attribute("href")),
         )
+        yield "arrears", "/arrears"
         yield "cashier", "/cashier"
         yield "account", "/accounts/1-101"
         yield "account-paid", "/accounts/1-102"

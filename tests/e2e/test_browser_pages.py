@@ -31,6 +31,7 @@ PATHS = {
         "/bills",
         "/bills?text=nobody",
         "/bill-runs",
+        "/arrears",
         "/bill-sheets",
         "/cashier",
         "/accounts/1-101",
