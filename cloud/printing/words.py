@@ -15,6 +15,11 @@ SERVICES: Final = {
     "property-fee": "物业费",
     "garbage": "垃圾清运费",
     "heating": "供暖费",
+    "repair": "维修费",
+    "card": "门禁卡",
+    "renovation": "装修管理费",
+    "hire": "租借费",
+    "other": "其他费用",
     "parking": "停车费",
 }
 CHANNELS: Final = {

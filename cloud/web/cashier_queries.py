@@ -26,6 +26,7 @@ class AccountRow:
     premise_name: str
     building_name: str
     building_name_en: str
+    closed_on: date | None
     owed_fen: int
     prepaid_fen: int
 
@@ -128,6 +129,7 @@ def _named(project_id: str) -> Select[Any]:
             premises.c.name.label("premise_name"),
             buildings.c.name.label("building_name"),
             buildings.c.name_en.label("building_name_en"),
+            accounts.c.closed_on,
         )
         .join(premises, premises.c.id == accounts.c.premise_id)
         .join(buildings, buildings.c.id == premises.c.building_id)

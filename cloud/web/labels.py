@@ -30,6 +30,11 @@ SERVICES: Final = {
     "parking": N_("Parking"),
     "garbage": N_("Garbage fee"),
     "heating": N_("Heating"),
+    "repair": N_("Repair"),
+    "card": N_("Access card"),
+    "renovation": N_("Renovation fee"),
+    "hire": N_("Hire"),
+    "other": N_("Other charge"),
 }
 
 PHASES: Final = {

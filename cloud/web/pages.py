@@ -5,6 +5,7 @@ from fastapi.responses import StreamingResponse
 
 from cloud.requests import Visitor
 from cloud.web import (
+    account_pages,
     alert_pages,
     arrears_pages,
     assets,
@@ -31,6 +32,7 @@ for part in (
     bill_pages,
     run_pages,
     cashier_pages,
+    account_pages,
     arrears_pages,
     print_pages,
     report_pages,
