@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -13,7 +13,10 @@ from cloud.alerts import service as alerts
 from cloud.billing import repository as billing
 from cloud.billing import runs
 from cloud.config import Settings
+from cloud.errors import RefusedError
 from cloud.ingest import repository as ingest
+from cloud.ledger import arrears
+from cloud.ledger.service import Teller
 from cloud.metering import repository as meters
 from cloud.metering import service as metering
 from cloud.proofs import service as proofs
@@ -35,6 +38,7 @@ class Worker:
         self._settings = settings
         self._wake = asyncio.Event()
         self._sampled_us = 0
+        self._charged: dict[str, date] = {}
 
     def wake(self) -> None:
         """Say that something was stored."""
@@ -55,6 +59,9 @@ class Worker:
                 # what was not committed is done again at the next tick
                 log.warning("step_failed", reason=str(error.orig))
                 await asyncio.sleep(1)
+            except RefusedError as error:
+                # somebody was faster: a bill run was begun by hand meanwhile
+                log.info("step_refused", reason=str(error))
 
     def step(self) -> None:
         """Do what is due now."""
@@ -78,14 +85,31 @@ class Worker:
             for project, period in due:
                 allow = self._settings.allow_unverified_tariffs
                 runs.run(self._engine, project, period, allow_unverified=allow)
+            self._charge_lateness(now_us)
         with self._engine.connect() as connection:
             begun = runs.unfinished(connection.execution_options(readonly=True))
-        for key in begun:
-            runs.advance(self._engine, key)
+        for held in begun:
+            # what somebody else began waits to be looked at before it is posted
+            if held.started_by == runs.ENTERED_BY:
+                runs.finish(self._engine, held.key)
+            else:
+                runs.advance(self._engine, held.key)
+
+    def _charge_lateness(self, now_us: int) -> None:
+        # once a local day, where a contract has terms for it
+        with self._engine.connect() as connection:
+            days = arrears.days_of_lateness(connection.execution_options(readonly=True), now_us)
+        for project, today in days.items():
+            if self._charged.get(project) != today:
+                with self._engine.begin() as connection:
+                    teller = Teller(project, arrears.ENTERED_BY, now_us)
+                    done = arrears.charge_all(connection, teller)
+                self._charged[project] = today
+                log.info("lateness_charged", project=project, **vars(done))
 
 
 def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
-    """Return projects and their last month, where it is over, delivered and not yet billed.
+    """Return projects and their last month, where it is over, delivered and nobody bills it yet.
 
     Delivered means that every meter has a read after the month's end. When the reads of the
     others are three days past it, the month is run anyhow and what is missing is held. While a
@@ -101,7 +125,7 @@ def due_runs(connection: Connection, now_us: int) -> list[tuple[str, str]]:
         if begun is None or begun > span.from_on:
             continue
         newest = meters.newest_reads_us(connection, project)
-        if not newest or runs.is_finished(connection, project, period):
+        if not newest or runs.is_begun(connection, project, period):
             continue
         # batches are stored in whatever order they come: newer reads may overtake the month's end
         waiting_us = ingest.waiting_since_us(connection, project)

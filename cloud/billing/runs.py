@@ -191,16 +191,22 @@ def step(engine: Engine, key: RunKey) -> Step:
         return Step.DONE
 
 
-def unfinished(connection: Connection) -> list[RunKey]:
-    """Return the runs that somebody began and that wait for nobody to look at them."""
-    phases = (Phase.RATING, Phase.POSTING)
-    return [each.key for each in run_repository.unfinished(connection, phases)]
+def unfinished(connection: Connection) -> list[Run]:
+    """Return the runs that wait for nobody: all but those that somebody is to look at."""
+    phases = (Phase.RATING, Phase.DRAFTED, Phase.POSTING)
+    return [
+        each
+        for each in run_repository.unfinished(connection, phases)
+        if each.phase != Phase.DRAFTED or each.started_by == ENTERED_BY
+    ]
 
 
-def is_finished(connection: Connection, project_id: str, period: str) -> bool:
-    """Say whether a period was billed."""
-    held = run_repository.run_of(connection, RunKey(project_id, period, 1))
-    return held is not None and held.phase == Phase.FINISHED
+def is_begun(connection: Connection, project_id: str, period: str) -> bool:
+    """Say whether a period was billed, is being billed, or must wait for another run to end."""
+    return any(
+        each.period == period or each.phase != Phase.FINISHED
+        for each in run_repository.runs_of(connection, project_id)
+    )
 
 
 def post(connection: Connection, key: RunKey) -> Run:

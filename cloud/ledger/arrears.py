@@ -19,8 +19,10 @@ from cloud.ledger.repository import Entered, Fresh
 from cloud.ledger.service import Teller
 from cloud.ledger.tables import entries as entries_table
 from cloud.ledger.tables import lines
+from cloud.sites.tables import projects
 from protocols.delivery.records import instant
 
+ENTERED_BY: Final = "late charges"
 CHANNELS: Final = ("phone", "visit", "letter", "message", "mail")
 # why they stand, as far as the payer says
 CAUSES: Final = ("unknown", "forgot", "vacant", "hardship", "dispute", "refuses", "moved")
@@ -218,6 +220,19 @@ class Charged:
 
     accounts: int
     fen: int
+
+
+def days_of_lateness(connection: Connection, now_us: int) -> dict[str, date]:
+    """Return the local day of each project that has terms of lateness."""
+    query = (
+        select(projects.c.id, projects.c.time_zone)
+        .where(projects.c.id.in_(select(late_terms.c.project_id)))
+        .order_by(projects.c.id)
+    )
+    return {
+        name: instant(now_us).astimezone(ZoneInfo(zone)).date()
+        for name, zone in connection.execute(query)
+    }
 
 
 def charge_all(connection: Connection, teller: Teller) -> Charged:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Engine
 
+from cloud.config import Settings
 from cloud.errors import RefusedError
 from cloud.ledger import arrears, service
 from cloud.ledger import repository as ledger
@@ -13,6 +14,7 @@ from cloud.ledger.arrears import Terms
 from cloud.ledger.entries import Charge
 from cloud.ledger.late_charges import LateTerms
 from cloud.ledger.service import Teller
+from cloud.work import Worker
 from protocols.delivery.records import microseconds
 from tests.fixtures.estate import premise, put_on_file
 
@@ -131,3 +133,15 @@ def test_nonsense_is_refused(estate: Engine) -> None:
             arrears.remind(connection, day, "1-101", channel="pigeon")
         with pytest.raises(RefusedError, match="source"):
             arrears.set_terms(connection, "p", "water", Terms(1, TERMS.late, " "))
+
+
+def test_the_worker_charges_lateness_once_a_day(
+    estate: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remind(estate, date(2026, 4, 1))
+    worker = Worker(estate, Settings())
+    for day, fen in ((11, 500), (11, 500), (12, 550)):
+        now_us = on(date(2026, 4, day)).now_us
+        monkeypatch.setattr("cloud.work.time.time_ns", lambda now_us=now_us: now_us * 1000)
+        worker.step()
+        assert owed(estate)[LATE] == fen

@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import Engine
 
-from cloud.billing import runs
+from cloud.billing import run_repository, runs
+from cloud.config import Settings
 from cloud.sites.tables import buildings, channels, devices
 from cloud.tables import metadata
 from cloud.telemetry.tables import latest
-from cloud.work import LATE_S, due_runs
+from cloud.work import LATE_S, Worker, due_runs
 from protocols.delivery.records import microseconds
 from tests.fixtures.delivery import add_site
 
@@ -97,3 +98,24 @@ def test_a_month_before_the_cutover_is_not_due(site: Engine) -> None:
     with site.begin() as connection:
         connection.execute(metadata.tables["services"].update().values(cutover_on=date(2026, 8, 1)))
     assert due(site) == []
+
+
+def test_a_run_that_somebody_looks_at_is_not_posted_by_itself(site: Engine) -> None:
+    read(site, 1, END_US)
+    read(site, 2, END_US)
+    with site.begin() as connection:
+        begun = runs.start(connection, "p-1", "2026-07", allow_unverified=True, by="clerk")
+    assert due(site) == []
+    Worker(site, Settings()).step()
+    with site.connect() as connection:
+        held = run_repository.required_run(connection, begun.key)
+    assert held.phase == "drafted"
+
+
+def test_a_run_that_began_by_itself_and_was_killed_goes_on(site: Engine) -> None:
+    with site.begin() as connection:
+        begun = runs.start(connection, "p-1", "2026-07", allow_unverified=True, by=runs.ENTERED_BY)
+    Worker(site, Settings(auto_bill=False)).step()
+    with site.connect() as connection:
+        held = run_repository.required_run(connection, begun.key)
+    assert held.phase == "finished"
