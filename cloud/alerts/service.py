@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from time import time_ns
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
@@ -22,7 +21,8 @@ from cloud.ingest import clock_repository as clocks
 from cloud.ingest import repository as ingest
 from cloud.ingest.limits import YEAR_2000_US, good_rows
 from cloud.proofs import service as proofs
-from cloud.sites.tables import channels, gateways, projects
+from cloud.sites.tables import channels, gateways
+from cloud.sites.zones import zone_of
 from cloud.telemetry import repository as telemetry
 from protocols.delivery import batch
 from protocols.delivery.records import Event, Quality, Reading, instant, microseconds
@@ -171,10 +171,7 @@ def _watch(
 
 
 def _watch_night(connection: Connection, rule: Rule, now_us: int) -> None:
-    zone_name = connection.scalar(
-        select(projects.c.time_zone).where(projects.c.id == rule.project_id)
-    )
-    zone = ZoneInfo(zone_name or "UTC")
+    zone = zone_of(connection, rule.project_id)
     local = instant(now_us).astimezone(zone)
     night_on = local.date() if local.time() >= NIGHT[1] else local.date() - timedelta(days=1)
     start_us, end_us = (

@@ -98,11 +98,6 @@ class Household:
     facts: Premise
 
 
-def time_zone(connection: Connection, project_id: str) -> str | None:
-    """Return a project's time zone, None if there is no such project."""
-    return connection.scalar(select(projects.c.time_zone).where(projects.c.id == project_id))
-
-
 def lock_project(connection: Connection, project_id: str) -> None:
     """Let only one start or end of a project's bill runs go on at a time."""
     connection.execute(select(projects.c.id).where(projects.c.id == project_id).with_for_update())

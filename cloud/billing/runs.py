@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -23,8 +22,9 @@ from cloud.billing.drafts import Draft, Drafted, Held
 from cloud.billing.drawing import Drawing, Drawn, periods_of
 from cloud.billing.run_repository import Run, RunKey, Shard
 from cloud.billing.tariff_book import TariffBook
-from cloud.errors import NotFoundError, RefusedError
+from cloud.errors import RefusedError
 from cloud.ledger import repository as accounts
+from cloud.sites.zones import zone_of
 
 log = structlog.get_logger("billing")
 
@@ -122,7 +122,7 @@ def start(
     connection: Connection, project_id: str, period: str, *, allow_unverified: bool, by: str
 ) -> Run:
     """Begin to bill a period, or return the run that did."""
-    _zone(connection, project_id)
+    zone_of(connection, project_id)
     repository.lock_project(connection, project_id)
     key = RunKey(project_id, period, 1)
     held = run_repository.run_of(connection, key)
@@ -145,7 +145,7 @@ def start_again(
 
     RefusedError where it was not billed, or a reason lacks.
     """
-    _zone(connection, project_id)
+    zone_of(connection, project_id)
     repository.lock_project(connection, project_id)
     if not reason.strip():
         message = "reason: allowed is a text that says why bills are taken back"
@@ -248,7 +248,7 @@ def draft(
     connection: Connection, project_id: str, period: str, *, allow_unverified: bool = False
 ) -> Preview:
     """Work out a period's bills without keeping or posting them (a dry run)."""
-    zone = _zone(connection, project_id)
+    zone = zone_of(connection, project_id)
     book = TariffBook.built_in(allow_unverified=allow_unverified)
     drawing = Drawing(connection, book, project_id, zone)
     accounts.open_accounts(connection, project_id, days_of(period).from_on)
@@ -355,7 +355,7 @@ def _share_pools(connection: Connection, run: Run) -> None:
 
 def _drawing(connection: Connection, run: Run) -> tuple[TariffBook, Drawing]:
     book = TariffBook.built_in(allow_unverified=run.allow_unverified)
-    zone = _zone(connection, run.project_id)
+    zone = zone_of(connection, run.project_id)
     return book, Drawing(connection, book, run.project_id, zone)
 
 
@@ -363,11 +363,3 @@ def _shards(connection: Connection, project_id: str, first: str, last: str) -> l
     days = days_of(first)._replace(to_on=days_of(last).to_on)
     names = repository.account_ids(connection, project_id, days)
     return [names[at : at + ACCOUNTS_AT_ONCE] for at in range(0, len(names), ACCOUNTS_AT_ONCE)]
-
-
-def _zone(connection: Connection, project_id: str) -> ZoneInfo:
-    zone = repository.time_zone(connection, project_id)
-    if zone is None:
-        message = f"project {project_id!r} is unknown"
-        raise NotFoundError(message)
-    return ZoneInfo(zone)

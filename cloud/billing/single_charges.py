@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
@@ -19,7 +18,7 @@ from cloud.ledger import service as ledger
 from cloud.ledger.entries import Charge
 from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
-from protocols.delivery.records import instant
+from cloud.sites.zones import local_day
 
 _ITEM: Final = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
@@ -43,8 +42,7 @@ def charge_once(
     _check(wanted)
     accounts.account(connection, teller.project_id, account_id, lock=True)
     home = repository.households(connection, [account_id])[account_id]
-    zone = ZoneInfo(accounts.time_zone(connection, teller.project_id))
-    today = instant(teller.now_us).astimezone(zone).date()
+    today = local_day(connection, teller.project_id, teller.now_us)
     part = hashlib.sha256(key.encode()).hexdigest()[:16]
     inputs = json.dumps(
         {"single": wanted.description, "amount": fen_to_yuan(wanted.amount_fen)},

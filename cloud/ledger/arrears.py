@@ -20,6 +20,7 @@ from cloud.ledger.service import Teller
 from cloud.ledger.tables import entries as entries_table
 from cloud.ledger.tables import lines
 from cloud.sites.tables import projects
+from cloud.sites.zones import local_day
 from protocols.delivery.records import instant
 
 ENTERED_BY: Final = "late charges"
@@ -123,7 +124,7 @@ def remind(
         reminders.insert().values(
             project_id=teller.project_id,
             account_id=account_id,
-            reminded_on=_today(connection, teller),
+            reminded_on=local_day(connection, teller.project_id, teller.now_us),
             channel=channel,
             cause=cause,
             note=note.strip(),
@@ -187,7 +188,7 @@ def charge_lateness(connection: Connection, teller: Teller, account_id: str) -> 
         return 0
     repository.account(connection, teller.project_id, account_id, lock=True)
     entered = repository.entries_of(connection, account_id)
-    today = _today(connection, teller)
+    today = local_day(connection, teller.project_id, teller.now_us)
     reminded = [
         each.reminded_on for each in reminders_of(connection, teller.project_id, account_id)
     ]
@@ -302,8 +303,3 @@ def _charged_on(entered: Sequence[Entered], charge: Charge) -> date:
         for line in item.entry.lines
         if line.charge == charge and item.counts_as in CHARGING
     )
-
-
-def _today(connection: Connection, teller: Teller) -> date:
-    zone = ZoneInfo(repository.time_zone(connection, teller.project_id))
-    return instant(teller.now_us).astimezone(zone).date()

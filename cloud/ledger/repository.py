@@ -11,7 +11,7 @@ from cloud.database import insert_new
 from cloud.errors import NotFoundError
 from cloud.ledger.entries import Book, Charge, Entry, Kind, Line
 from cloud.ledger.tables import accounts, entries, lines, numbers
-from cloud.sites.tables import premises, projects
+from cloud.sites.tables import premises
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,6 @@ def account(
         message = f"account {account_id!r} is unknown"
         raise NotFoundError(message)
     return Account(row.id, row.project_id, row.premise_id, row.holder)
-
-
-def time_zone(connection: Connection, project_id: str) -> str:
-    """Return a project's time zone."""
-    found: str = connection.execute(
-        select(projects.c.time_zone).where(projects.c.id == project_id)
-    ).scalar_one()
-    return found
 
 
 def add_entries(connection: Connection, stamp: Stamp, fresh: Sequence[Fresh]) -> list[int]:

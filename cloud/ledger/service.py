@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -17,7 +16,7 @@ from cloud.ledger.entries import Book, Charge, Entry, Kind
 from cloud.ledger.matching import settle
 from cloud.ledger.repository import Entered, Fresh, Stamp
 from cloud.money import fen_to_yuan
-from protocols.delivery.records import instant
+from cloud.sites.zones import local_day
 
 CHANNELS = ("cash", "bank", "pos", "wechat", "alipay", "online")
 RECEIPT = "receipt"
@@ -227,9 +226,8 @@ def void(
 
 def stamp_of(connection: Connection, teller: Teller) -> Stamp:
     """Return whose books are written by whom, and on which local day."""
-    zone = ZoneInfo(repository.time_zone(connection, teller.project_id))
-    at = instant(teller.now_us).astimezone(zone)
-    return Stamp(teller.project_id, at.date(), teller.now_us, teller.by)
+    today = local_day(connection, teller.project_id, teller.now_us)
+    return Stamp(teller.project_id, today, teller.now_us, teller.by)
 
 
 def _once(

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from cloud.errors import CloudError
-from cloud.ledger import repository
+from cloud.sites.zones import zone_of
 from cloud.web.i18n import N_, Language, translations_of
 from cloud.workbooks.money_queries import Became
 from cloud.workbooks.sheets import Cell, Column, Form
@@ -61,7 +60,7 @@ class Frame:
         self.project_id = project_id
         self.span = span
         self.words: Callable[[str], str] = translations_of(language).gettext
-        self.zone = ZoneInfo(repository.time_zone(connection, project_id))
+        self.zone = zone_of(connection, project_id)
 
     def note(self) -> str:
         """Say which months a sheet is of."""
