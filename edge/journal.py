@@ -62,15 +62,13 @@ class Journal:
         self._chain = Chain(self._db, gateway)
         self.boot_id = self._chain.boot_id
         self._boot_noted = False
-        self._space: Space | None = None
         self._retention: Retention | None = None
         try:
             if limits is not None:
-                self._space = Space(self._db, path, limits.max_bytes)
                 self._retention = Retention(
                     self._db,
                     self._chain,
-                    self._space,
+                    Space(self._db, path, limits.max_bytes),
                     transaction=self._transaction,
                     clock=self._clock,
                 )
@@ -159,7 +157,7 @@ class Journal:
 
     def status(self, lane: int) -> LaneStatus:
         """Return where a lane stands."""
-        with self._lock, self._reading():
+        with self._lock, self._told():
             return lane_status(self._db, lane)
 
     def size_bytes(self) -> int:
@@ -301,44 +299,19 @@ class Journal:
         lane: int = LANE_EVENTS,
         records: Sequence[Record] = (),
     ) -> _Result:
-        with self._lock:
-            try:
-                if self._retention is not None and records:
-                    self._retention.admit(lane, records)
-                try:
-                    with self._transaction():
-                        return change()
-                except sqlite3.OperationalError as error:
-                    if self._space is None or self._retention is None or not _is_full(error):
-                        raise
-                    return self._squeeze(change, lane, records)
-            except sqlite3.Error as error:
-                raise journal_error(self.path, error) from error
-
-    def _squeeze(
-        self, change: Callable[[], _Result], lane: int, records: Sequence[Record]
-    ) -> _Result:
-        # the disk was fuller than it said: the reserve makes room for the ladder and for this
-        if self._space is None or self._retention is None:
-            message = f"{self.path}: there is no reserve to give up"
-            raise JournalFullError(message)
-        self._space.give_up_reserve()
-        self._retention.climb()
-        try:
+        with self._lock, self._told():
+            if self._retention is not None:
+                return self._retention.write(change, lane, records)
             with self._transaction():
                 return change()
-        except sqlite3.OperationalError as error:
-            if records and _is_full(error):
-                self._retention.refuse(lane, records)
-            raise
 
     def _one(self, query: str, *values: str | int) -> tuple[Any, ...] | None:
-        with self._lock, self._reading():
+        with self._lock, self._told():
             row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
         return row
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -385,7 +358,3 @@ class _Transaction(AbstractContextManager[None]):
             # a full disk refuses the commit, or has rolled back by itself
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-
-
-def _is_full(error: sqlite3.Error) -> bool:
-    return isinstance(journal_error(Path(), error), JournalFullError)

@@ -61,6 +61,9 @@ class Chain:
                 count += records
                 if count > batch.MAX_RECORDS:
                     break
+        if tail:
+            # first, so that there is room for the same records again, however full the file is
+            self._db.execute("DELETE FROM tail WHERE lane = ? AND id <= ?", (lane, tail[-1][0]))
         begun = 0
         for last, boot_id in self._left_boots:
             bodies = [body for row, body in tail if begun < row <= last]
@@ -70,8 +73,6 @@ class Chain:
             begun = last
         records = [record for row, body in tail if row > begun for record in decode_tail(body)]
         self.store(lane, [*records, *more], now_us)
-        if tail:
-            self._db.execute("DELETE FROM tail WHERE lane = ? AND id <= ?", (lane, tail[-1][0]))
 
     def store(self, lane: int, records: Sequence[Record], now_us: int) -> None:
         """Seal records into as many batches as their bounds ask for."""

@@ -33,10 +33,15 @@ class JournalFullError(JournalError):
 
 def journal_error(path: Path, error: sqlite3.Error) -> JournalError:
     """Return an error of SQLite as the journal's own; JournalFullError where only room lacks."""
-    if _code(error) == sqlite3.SQLITE_FULL:
+    if is_of_room(error):
         return JournalFullError(f"{path}: no room: {error}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return JournalError(f"{path}: the disk or the file fails: {error} ({name})")
+
+
+def is_of_room(error: sqlite3.Error) -> bool:
+    """Whether there is no room for what was to be written."""
+    return _code(error) == sqlite3.SQLITE_FULL
 
 
 def is_of_the_disk(error: sqlite3.Error) -> bool:

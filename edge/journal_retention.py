@@ -3,13 +3,13 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
 from devices.driver import Clock
 from edge.journal_chain import Chain
-from edge.journal_errors import JournalFullError
+from edge.journal_errors import JournalFullError, is_of_room
 from edge.journal_losses import id_ranges, loss, losses
 from edge.journal_migrations import REFUSED_MARK
 from edge.journal_space import Space
@@ -28,6 +28,7 @@ _STEPS_AT_ONCE: Final = 4
 _GRACE_AT_ONCE: Final = 2000
 # a run that loses less than this part is not worth a new epoch
 _WORTH: Final = 0.3
+Result = TypeVar("Result")
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -41,6 +42,14 @@ class Refused(msgspec.Struct, frozen=True):
 class _Row(NamedTuple):
     id: int
     batch_id: bytes
+
+
+class _ShortError(Exception):
+    """A change leaves too few pages, by so many."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(f"{pages} pages too few")
+        self.pages = pages
 
 
 class Retention:
@@ -66,13 +75,45 @@ class Retention:
         """Return where on the ladder the journal stands."""
         return self._mark(STEP_MARK) or ROOMY
 
-    def admit(self, lane: int, records: Sequence[Record]) -> None:
-        """Make room for records; JournalFullError, and they are counted, where there is none."""
+    def write(
+        self, change: Callable[[], Result], lane: int = LANE_EVENTS, records: Sequence[Record] = ()
+    ) -> Result:
+        """Commit a change; one that takes records only where it leaves room for what must follow.
+
+        That is the ladder, and of readings also what lane 0 may take. JournalFullError where there
+        is none: the records are counted.
+        """
+        if records:
+            self._prepare(lane, records)
+        missing = 0
+        try:
+            return self._commit(change, lane, records)
+        except _ShortError as error:
+            missing = error.pages
+        except sqlite3.OperationalError as error:
+            if not is_of_room(error):
+                raise
+            # the disk was fuller than it said: the reserve makes room for the ladder and for this
+            self._space.give_up_reserve()
+        self._climb(missing)
+        try:
+            return self._commit(change, lane, records)
+        except _ShortError:
+            if lane == LANE_READINGS:
+                with self._transaction():
+                    self._take_step(STOPPED, self._space.free_pages())
+            self._refuse(lane, records)
+        except sqlite3.OperationalError as error:
+            if records and is_of_room(error):
+                self._refuse(lane, records)
+            raise
+
+    def _prepare(self, lane: int, records: Sequence[Record]) -> None:
         space = self._space
         space.hold_reserve()
         free = space.free_pages()
         if free < space.pressure:
-            free = self.climb()
+            free = self._climb()
         if free >= space.roomy and self.step != ROOMY:
             with self._transaction():
                 self._take_step(ROOMY, free)
@@ -80,21 +121,28 @@ class Retention:
             with self._transaction():
                 self._take_step("readings", free)
         self._declare_refused(free)
-        if not records:
-            return
-        least = space.events if lane == LANE_READINGS else space.own
         if lane == LANE_READINGS and self.step == STOPPED:
-            self.refuse(lane, records)
-        if free - space.pages_for(len(records)) < least:
-            if lane == LANE_READINGS:
-                with self._transaction():
-                    self._take_step(STOPPED, free)
-            self.refuse(lane, records)
+            self._refuse(lane, records)
 
-    def climb(self) -> int:
-        """Drop grace copies, then thin readings, until there is room; return the free pages."""
+    def _commit(self, change: Callable[[], Result], lane: int, records: Sequence[Record]) -> Result:
         space = self._space
-        wanted = space.pressure + space.pages // 16
+        if not records:
+            with self._transaction():
+                return change()
+        free, used = space.free_pages(), space.used_pages()
+        least = space.events if lane == LANE_READINGS else space.own
+        with self._transaction():
+            result = change()
+            # counted, not guessed: what is sealed in it may even give room
+            left = free + used - space.used_pages()
+            if left < least:
+                raise _ShortError(least - left)
+        return result
+
+    def _climb(self, missing: int = 0) -> int:
+        # drop grace copies, then thin readings, until there is room
+        space = self._space
+        wanted = max(space.pressure + space.pages // 16, space.free_pages() + missing)
         for _ in range(_STEPS_AT_ONCE):
             if (free := space.free_pages()) >= wanted:
                 return free
@@ -102,7 +150,7 @@ class Retention:
                 if not (self._drop_grace() or any(self._thin(step) for step in RESOLUTIONS_S)):
                     break
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                if not is_of_room(error):
                     raise
                 # not even for this: the reserve is the last room there is
                 if not space.give_up_reserve():
@@ -110,8 +158,8 @@ class Retention:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return space.free_pages()
 
-    def refuse(self, lane: int, records: Sequence[Record]) -> None:
-        """Count records as refused, to be declared when there is room; raises JournalFullError."""
+    def _refuse(self, lane: int, records: Sequence[Record]) -> NoReturn:
+        # counted, to be declared when there is room
         held = self._refused(lane)
         times = [row.read_at_us if isinstance(row, Reading) else row.at_us for row in records]
         count, first_us, last_us = len(records), min(times), max(times)

@@ -10,8 +10,6 @@ from protocols.failpoint import reach
 _LEAST_RESERVE: Final = 128 * 1024
 _MOST_RESERVE: Final = 8 * 1024 * 1024
 _MOST_CHECKPOINT_PAGES: Final = 4000
-# a record in the open tail, roughly
-_RECORD_BYTES: Final = 96
 
 
 def reserve_of(path: Path) -> Path:
@@ -22,9 +20,10 @@ def reserve_of(path: Path) -> Path:
 class Space:
     """The pages of one journal file; `own` are for the ladder itself, `events` for lane 0.
 
-    Below `pressure` free pages the ladder is climbed, below `events` no readings are taken, below
-    `own` nothing is. The reserve is a file beside the journal: SQLite's deletes and checkpoints
-    need room too, and giving it up makes that room on a disk that others have filled.
+    Below `pressure` free pages the ladder is climbed; no readings are taken that would leave fewer
+    than `events`, and nothing that would leave fewer than `own`. The reserve is a file beside the
+    journal: SQLite's deletes and checkpoints need room too, and giving it up makes that room on a
+    disk that others have filled.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, max_bytes: int) -> None:
@@ -52,15 +51,15 @@ class Space:
 
     def free_pages(self) -> int:
         """Return how many pages can be written: free ones and those the disk has room for."""
-        (used,) = self._db.execute("PRAGMA page_count").fetchone()
-        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        length, free = self._pages()
         missing = 0 if self._is_held() else self.reserve_bytes
         growth = max(0, self._disk_bytes() - missing - self.reserve_bytes // 4) // self.page_bytes
-        return int(min(self.pages - used, growth) + free)
+        return min(self.pages - length, growth) + free
 
-    def pages_for(self, records: int) -> int:
-        """Return how many pages a commit of that many records may take."""
-        return records * _RECORD_BYTES // self.page_bytes + 8
+    def used_pages(self) -> int:
+        """Return how many pages hold something, what the open transaction wrote included."""
+        length, free = self._pages()
+        return length - free
 
     def hold_reserve(self) -> bool:
         """Take the reserve from the disk if it is not held; False where there is no room."""
@@ -89,6 +88,11 @@ class Space:
         except OSError:
             return False
         return True
+
+    def _pages(self) -> tuple[int, int]:
+        (length,) = self._db.execute("PRAGMA page_count").fetchone()
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        return int(length), int(free)
 
     def _is_held(self) -> bool:
         # a kill may have left it empty

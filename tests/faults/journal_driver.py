@@ -28,6 +28,9 @@ LARGE: Final = Limits(64 << 20)
 # 2026-07-01T00:00:00Z
 START_US: Final = 1_782_864_000_000_000
 MINUTE_US: Final = 60_000_000
+# minutes; a cloud that answers all day would leave nothing to refuse
+DAY: Final = 1440
+OUTAGE: Final = 840
 TRIED, DONE, REFUSED, ACKNOWLEDGED, LOST = "tdral"
 
 
@@ -90,7 +93,7 @@ def _run(journal: Journal, said: int, plan: str, minutes: range) -> None:
             _say(said, REFUSED, minute)
         else:
             _say(said, DONE, minute)
-        if plan == "answered" and minute % 15 == 14:
+        if plan == "answered" and minute % 15 == 14 and minute % DAY >= OUTAGE:
             _answer(journal, said, draw, now_us)
         elif plan == "alone" and minute % 20 == 19:
             journal.new_epoch(LANE_READINGS)

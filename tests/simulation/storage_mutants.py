@@ -55,7 +55,7 @@ STORAGE_MUTANTS: Final = (
     Mutant(
         "refused-forgotten",
         "gateway 7: refused records are counted and declared",
-        f"{_RETENTION}.refuse",
+        f"{_RETENTION}._refuse",
         "count += held.count",
         _PASS,
     ),

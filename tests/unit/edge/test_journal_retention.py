@@ -161,6 +161,39 @@ def test_readings_stop_events_go_on_and_it_climbs_down_again(journal: Journal) -
     assert (loss.body["lane"], loss.body["count"]) == (LANE_READINGS, refused)
 
 
+@pytest.mark.parametrize("rows", [1, 16, 84])
+def test_a_full_journal_takes_what_leaves_room_and_seals_all_it_took(
+    rows: int, tmp_path: Path
+) -> None:
+    draw = random.Random(7)
+    with closing(Journal(tmp_path / "gw-1.journal", "gw-1", limits=Limits(450 << 10))) as journal:
+        retention = journal._retention
+        assert retention is not None
+        space = retention._space
+        taken, cost, refused = 0, 0, False
+        while not refused:
+            free = space.free_pages()
+            # words that no compressor makes smaller: sealed they take as much as open
+            group = [reading(taken + n, words=draw.randbytes(1200)) for n in range(rows)]
+            try:
+                journal.append(LANE_READINGS, group)
+            except JournalFullError:
+                refused = True
+            else:
+                taken += rows
+                cost = free - space.free_pages()
+                assert space.free_pages() >= space.events, "readings took what is held for events"
+        # nothing was refused for which there was room
+        assert free < space.events + cost + 2
+        journal.seal(LANE_READINGS, START_US)
+        status = journal.status(LANE_READINGS)
+        assert status.tail_records == 0
+        held = [batch.records(payload) for _, payload in payloads(journal, LANE_READINGS)]
+        counts = [row.count for part in held for row in part if isinstance(row, Reading)]
+        assert sorted(counts) == list(range(1000, 1000 + taken))
+        assert disk_bytes(journal) <= 450 << 10
+
+
 def test_a_restart_remembers_what_was_refused(tmp_path: Path) -> None:
     path = tmp_path / "gw-1.journal"
     with closing(Journal(path, "gw-1", limits=Limits(LIMIT))) as journal:
