@@ -111,9 +111,11 @@ class Account:
     def judge_hours(self, tables: Tables, committed: set[int]) -> None:
         """I9: of each register the first and the last read of every hour are in the history."""
         edges: dict[tuple[str, str, int, int], tuple[int, int]] = {}
-        at_us = {number: self._oracle.records[number][1].at_us for number in committed}
         odd = {n for numbers in self._oracle.poison.values() for n in numbers}
-        for number in committed - odd:
+        # of an append that its process did not live to see return, what was sealed is a read too
+        held = (committed | self._batch_of.keys()) - odd
+        at_us = {number: self._oracle.records[number][1].at_us for number in held}
+        for number in held:
             _, row = self._oracle.records[number]
             if not row.words:
                 continue

@@ -23,6 +23,7 @@ _mounted: dict[str, "Disk"] = {}
 # how mutants change the journal's SQL: text for text
 REWRITTEN: dict[str, str] = {}
 _WRITES = ("INSERT", "UPDATE", "DELETE", "BEGIN ", "REPLAC")
+_BOUNDS = ("BEGIN ", "ROLLBA")
 _CODES = {
     "disk I/O error": sqlite3.SQLITE_IOERR,
     "attempt to write a readonly database": sqlite3.SQLITE_READONLY,
@@ -249,14 +250,15 @@ class Handle:
             statement = statement.replace(old, new)
         if head == "COMMIT":
             return self._commit()
+        if head in _BOUNDS:
+            # at the begin too: where there is no room SQLite may roll back by itself
+            self._sealed.clear()
         if head in _WRITES:
             if self.disk.broken is not None:
                 raise _failure(self.disk.broken, _CODES[self.disk.broken])
             self.disk.tick()
             if self.disk.sealed is not None and statement.startswith(_SEALS):
                 self._sealed.append((parameters[0], parameters[3]))
-        elif head == "ROLLBA":
-            self._sealed.clear()
         elif statement.startswith(_MOST_PAGES):
             self.disk.asked_pages = int(statement.removeprefix(_MOST_PAGES))
             cursor = self.raw.execute(statement)
