@@ -40,7 +40,7 @@ def check_owner(db: sqlite3.Connection, path: Path, gateway: str) -> None:
 
 def faults(db: sqlite3.Connection, gateway: str) -> Iterator[str]:
     """Give what is wrong with an open journal; sqlite3.DatabaseError says it too."""
-    for (line,) in db.execute("PRAGMA quick_check(3)"):
+    for (line,) in db.execute("PRAGMA integrity_check(3)"):
         if line != "ok":
             yield str(line)
     version = version_of(db)

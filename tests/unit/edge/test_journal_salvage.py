@@ -10,6 +10,7 @@ import pytest
 
 from edge.journal import Journal, JournalError
 from edge.journal_losses import ids_of
+from edge.journal_schema import PAGE_BYTES
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import GENESIS, LANE_EVENTS, LANE_READINGS, LANES
 from protocols.delivery.records import Event, Record
@@ -125,6 +126,27 @@ def test_whatever_is_damaged_it_starts_and_tells(
         assert len(journal.install_id) == len(install_id)
     with closing(Journal(folder / "gw-1.journal", "gw-1")) as again:
         assert sealed(again).keys() >= after.keys()
+
+
+@pytest.mark.parametrize("table", ["marks", "batches", "envelopes"])
+def test_a_damaged_index_is_seen_at_the_start(table: str, open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    fill(journal, 8)
+    held = sealed(journal)
+    install_id = journal.install_id
+    query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    (root,) = journal._db.execute(query, (f"sqlite_autoindex_{table}_1",)).fetchone()
+    journal.close()
+    data = bytearray(journal.path.read_bytes())
+    page = (root - 1) * PAGE_BYTES
+    # the first key of the page, as long as before: the table has no such row
+    cell = page + int.from_bytes(data[page + 8 : page + 10], "big")
+    data[cell + 4] ^= 1
+    journal.path.write_bytes(bytes(data))
+    again = open_journal()
+    assert again.install_id == install_id
+    assert sealed(again).keys() >= held.keys()
+    assert any(event.kind == "journal_damaged" for event in events(again))
 
 
 def test_one_flipped_payload_costs_one_batch(open_journal: OpenJournal) -> None:
