@@ -3,21 +3,19 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, NamedTuple, NoReturn, TypeVar
-
-import msgspec
+from typing import Final, NamedTuple, TypeVar
 
 from devices.driver import Clock
 from edge.journal_chain import Chain
-from edge.journal_errors import JournalFullError, is_of_room
-from edge.journal_losses import id_ranges, loss, losses
-from edge.journal_migrations import REFUSED_MARK
+from edge.journal_errors import is_of_room
+from edge.journal_losses import id_ranges, losses
+from edge.journal_refusals import Refusals
 from edge.journal_space import Space
 from edge.journal_thinning import RESOLUTIONS_S, thin
 from protocols.delivery import batch
 from protocols.delivery.batch import Payload
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS, LANES
-from protocols.delivery.records import Event, Reading, Record
+from protocols.delivery.records import Event, Record
 from protocols.errors import WireError
 from protocols.failpoint import reach
 
@@ -29,14 +27,6 @@ _GRACE_AT_ONCE: Final = 2000
 # a run that loses less than this part is not worth a new epoch
 _WORTH: Final = 0.3
 Result = TypeVar("Result")
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """Records that there was no room for, not yet declared."""
-
-    count: int
-    first_us: int
-    last_us: int
 
 
 class _Row(NamedTuple):
@@ -69,6 +59,7 @@ class Retention:
         self._space = space
         self._transaction = transaction
         self._clock = clock
+        self._refusals = Refusals(db, chain, transaction=transaction, clock=clock)
 
     @property
     def step(self) -> str:
@@ -83,8 +74,16 @@ class Retention:
         That is the ladder, and of readings also what lane 0 may take. JournalFullError where there
         is none: the records are counted.
         """
-        if records:
-            self._prepare(lane, records)
+        try:
+            if records:
+                self._prepare(lane, records)
+            return self._write(change, lane, records)
+        except sqlite3.OperationalError as error:
+            if records and is_of_room(error):
+                self._refusals.remember(lane, records)
+            raise
+
+    def _write(self, change: Callable[[], Result], lane: int, records: Sequence[Record]) -> Result:
         missing = 0
         try:
             return self._commit(change, lane, records)
@@ -102,10 +101,10 @@ class Retention:
             if lane == LANE_READINGS:
                 with self._transaction():
                     self._take_step(STOPPED, self._space.free_pages())
-            self._refuse(lane, records)
+            self._refusals.refuse(lane, records)
         except sqlite3.OperationalError as error:
             if records and is_of_room(error):
-                self._refuse(lane, records)
+                self._refusals.refuse(lane, records)
             raise
 
     def _prepare(self, lane: int, records: Sequence[Record]) -> None:
@@ -120,9 +119,12 @@ class Retention:
         elif self.step == STOPPED and free >= (space.events + space.pressure) // 2:
             with self._transaction():
                 self._take_step("readings", free)
-        self._declare_refused(free)
+        for refused in LANES:
+            room = refused == LANE_EVENTS or self.step != STOPPED
+            if room and free >= space.own * 2:
+                self._refusals.declare(refused)
         if lane == LANE_READINGS and self.step == STOPPED:
-            self._refuse(lane, records)
+            self._refusals.refuse(lane, records)
 
     def _commit(self, change: Callable[[], Result], lane: int, records: Sequence[Record]) -> Result:
         space = self._space
@@ -157,23 +159,6 @@ class Retention:
                     break
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return space.free_pages()
-
-    def _refuse(self, lane: int, records: Sequence[Record]) -> NoReturn:
-        # counted, to be declared when there is room
-        held = self._refused(lane)
-        times = [row.read_at_us if isinstance(row, Reading) else row.at_us for row in records]
-        count, first_us, last_us = len(records), min(times), max(times)
-        if held is not None:
-            count += held.count
-            first_us, last_us = min(first_us, held.first_us), max(last_us, held.last_us)
-        note = msgspec.json.encode(Refused(count, first_us, last_us)).decode()
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO marks VALUES (?, ?)", (f"{REFUSED_MARK}{lane}", note)
-            )
-            reach("journal.refused")
-        message = f"lane {lane}: no room for {len(records)} records; {count} refused so far"
-        raise JournalFullError(message)
 
     def _drop_grace(self) -> bool:
         for lane in LANES:
@@ -279,25 +264,6 @@ class Retention:
             "INSERT OR REPLACE INTO thinned VALUES (?, ?)", [(row, resolution_s) for row in rows]
         )
 
-    def _declare_refused(self, free: int) -> None:
-        for lane in LANES:
-            room = free >= self._space.own * 2 and (lane == LANE_EVENTS or self.step != STOPPED)
-            if not room or (refused := self._refused(lane)) is None:
-                continue
-            now_us = self._clock.now_us()
-            told = loss(
-                lane,
-                "",
-                count=refused.count,
-                span_us=(refused.first_us, refused.last_us),
-                reason="full, refused",
-                at=(now_us, self._clock.monotonic_us()),
-            )
-            with self._transaction():
-                self._db.execute("DELETE FROM marks WHERE key = ?", (f"{REFUSED_MARK}{lane}",))
-                self._chain.store(LANE_EVENTS, [told], now_us)
-                reach("journal.losses")
-
     def _take_step(self, step: str, free: int) -> None:
         # within the caller's transaction
         before = self.step
@@ -310,10 +276,6 @@ class Retention:
         now_us = self._clock.now_us()
         event = Event("", kind, now_us, self._clock.monotonic_us(), body)
         self._chain.store(LANE_EVENTS, [event], now_us)
-
-    def _refused(self, lane: int) -> Refused | None:
-        text = self._mark(f"{REFUSED_MARK}{lane}")
-        return None if text is None else msgspec.json.decode(text, type=Refused)
 
     def _mark(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM marks WHERE key = ?", (key,)).fetchone()

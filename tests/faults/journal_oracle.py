@@ -9,7 +9,7 @@ import msgspec
 from edge.journal_integrity import faults
 from edge.journal_losses import ids_of
 from edge.journal_migrations import REFUSED_MARK, version_of
-from edge.journal_retention import Refused
+from edge.journal_refusals import Refused
 from edge.journal_schema import decode_tail
 from edge.journal_view import open_view
 from protocols.delivery import batch

@@ -55,14 +55,14 @@ STORAGE_MUTANTS: Final = (
     Mutant(
         "refused-forgotten",
         "gateway 7: refused records are counted and declared",
-        f"{_RETENTION}._refuse",
-        "count += held.count",
-        _PASS,
+        "edge.journal_refusals:_added",
+        "refused if held is None else _sum(held, refused)",
+        "refused",
     ),
     Mutant(
         "refused-declared-twice",
         "gateway 7: refused records are declared once",
-        f"{_RETENTION}._declare_refused",
+        "edge.journal_refusals:Refusals.declare",
         'self._db.execute("DELETE FROM marks WHERE key = ?", (f"{REFUSED_MARK}{lane}",))',
         _PASS,
     ),

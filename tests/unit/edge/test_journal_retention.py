@@ -1,9 +1,10 @@
 """The ladder of a full journal: every record is kept, delivered, or told of as lost."""
 
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,28 @@ def test_a_poison_batch_is_left_as_it_is(journal: Journal) -> None:
     assert body is not None
     assert envelope.unpack(body).payload == b"\x00\x11\x22\x33"
     assert told(journal, "loss")
+
+
+def test_what_is_refused_without_room_for_its_count_is_declared_later(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retention = journal._retention
+    assert retention is not None
+
+    @contextmanager
+    def no_room() -> Iterator[None]:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+        yield
+
+    with monkeypatch.context() as patch:
+        for owner in (retention, retention._refusals):
+            patch.setattr(owner, "_transaction", no_room)
+        for number in range(2):
+            with pytest.raises(JournalFullError, match="disk is full"):
+                journal.append(LANE_READINGS, [reading(number), reading(number + 2)])
+    journal.append(LANE_READINGS, [reading(9)], seal_at_us=START_US)
+    (loss,) = told(journal, "loss")
+    assert (loss.body["lane"], loss.body["count"]) == (LANE_READINGS, 4)
+    assert (loss.body["from"], loss.body["to"]) == (START_US, START_US + 3 * MINUTE_US)
