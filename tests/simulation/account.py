@@ -39,20 +39,23 @@ class Account:
         self._salvaged = False
         self._refused = Counter[int]()
         self._maybe_refused = 0
+        self._unwritten: dict[str, Counter[int]] = {}
         self._declared_refused = Counter[int]()
 
     def follow(self, journal: Journal) -> None:
         """Take note of what a bounded journal refuses; it says so where it counts them."""
         append = journal.append
+        # what an earlier run counted in its memory alone is told, or died with it
+        self._maybe_refused += self._unwritten.pop(str(journal.path), Counter()).total()
+        unwritten = self._unwritten.setdefault(str(journal.path), Counter())
 
         def followed(lane: int, records: Sequence[Record], **more: Any) -> None:  # noqa: ANN401 - as it has it
             try:
                 append(lane, records, **more)
             except JournalFullError as error:
+                unwritten[lane] += len(records)
                 if _WORDS_OF_COUNT in str(error):
-                    self._refused[lane] += len(records)
-                else:
-                    self._maybe_refused += len(records)
+                    self._refused[lane] += unwritten.pop(lane)
                 raise
             except Killed:
                 self._maybe_refused += len(records)
@@ -186,11 +189,12 @@ class Account:
             )
 
     def _judge_refused(self) -> None:
+        refused = sum(self._unwritten.values(), self._refused)
         for lane, declared in self._declared_refused.items():
-            if declared > self._refused[lane] + self._maybe_refused:
-                text = f"{declared} declared refused, {self._refused[lane]} were"
+            if declared > refused[lane] + self._maybe_refused:
+                text = f"{declared} declared refused, {refused[lane]} were"
                 raise Violation("rule 7", f"lane {lane}: {text}")
-        missing = sum((self._refused - self._declared_refused).values())
+        missing = (refused - self._declared_refused).total()
         if missing and not self._oracle.world.counts_refused(missing):
             raise Violation("rule 7", f"{missing} refused records were never declared", kind="lost")
 
