@@ -141,7 +141,8 @@ class Uplink:
                     if status.epoch != self._states[lane].epoch:
                         # a full journal thinned its batches and chained them anew
                         self._restart(lane)
-                    sends = self._step(lane, sender.Sealed(status.next, status.first))
+                    effects = self._step(lane, sender.Sealed(status.next, status.first))
+                    sends = await self._keep(lane, effects)
                 await self._act(client, lane, sends)
             try:
                 async with asyncio.timeout(TICK_S):

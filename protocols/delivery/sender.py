@@ -211,6 +211,9 @@ def _disconnected(state: SenderState, _event: Disconnected, _now_s: float, _jitt
 
 def _sealed(state: SenderState, event: Sealed, now_s: float, jitter: float) -> Step:
     grown = replace(state, next=event.next, first=max(event.first, state.first))
+    if grown.acked + 1 < grown.first:
+        # dropped after their grace while we went back to before them: nobody can fill that gap
+        return grown, (_without(grown, grown.acked),)
     return _fill(grown, now_s, jitter)
 
 
@@ -245,8 +248,12 @@ def _ahead(state: SenderState, _ack: Acknowledged, _now_s: float, _jitter: float
 
 
 def _gone(state: SenderState, ack: Acknowledged, _now_s: float, _jitter: float) -> Step:
+    return state, (_without(state, ack.through),)
+
+
+def _without(state: SenderState, through: int) -> NewEpoch:
     reason = "the cloud asks for batches that we no longer hold"
-    return state, (NewEpoch(reason, (ack.through + 1, state.first - 1)),)
+    return NewEpoch(reason, (through + 1, state.first - 1))
 
 
 def _rewind(state: SenderState, ack: Acknowledged, now_s: float, jitter: float) -> Step:

@@ -130,6 +130,16 @@ def test_what_grace_has_dropped_is_declared_lost_and_needs_a_new_epoch() -> None
     assert effect.gone == (3, 4)
 
 
+def test_a_watermark_below_what_is_held_needs_a_new_epoch() -> None:
+    # the journal dropped what it held for the grace period alone, and tells of it too late
+    state, effects = run(lane(acked=9), ack(2, generation=2))
+    assert effects[0] == Rewind(2, 2)
+    (effect,) = run(state, Sealed(11, 5))[1]
+    assert isinstance(effect, NewEpoch)
+    assert effect.gone == (3, 4)
+    assert Send(3) in run(state, Disconnected(), Connected(), Sealed(11, 3))[1]
+
+
 def test_a_late_ack_from_before_what_is_held_means_nothing() -> None:
     state = lane(first=5, acked=6)
     assert run(state, ack(2, own_hash=None)) == (state, [])
