@@ -67,6 +67,13 @@ STORAGE_MUTANTS: Final = (
         _PASS,
     ),
     Mutant(
+        "refused-without-count-forgotten",
+        "gateway 7: what is refused without room for its count is declared later",
+        f"{_RETENTION}.write",
+        "self._refusals.remember(lane, records)",
+        _PASS,
+    ),
+    Mutant(
         "no-quota",
         "I11: a journal stays within its limit",
         "edge.journal_space:Space.__init__",
