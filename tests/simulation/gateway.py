@@ -52,6 +52,7 @@ class GatewayNode:
         key = Random(f"key of {gateway} {world.seed}").randbytes(32)
         self.key = Ed25519PrivateKey.from_private_bytes(key) if world.plan.signs else None
         self.signer: Signer | None = None
+        self.watch: Task | None = None
         self.tasks: list[Task] = []
         self.sessions: list[Client] = []
         self.alive = False
@@ -102,7 +103,7 @@ class GatewayNode:
             )
             self._start(self.signer.run())
         if self.world.plan.undated:
-            self._start(ClockWatch(self.clock, self).run())
+            self.watch = self._start(ClockWatch(self.clock, self).run())
         self._later(self.world.rng.uniform(0, self.world.plan.append_s), self._poll)
 
     def die(self, reason: str, again_s: float | None = None) -> None:
@@ -148,6 +149,9 @@ class GatewayNode:
     def sign_last(self) -> None:
         """Sign what is newest, as a program does that is told to stop."""
         if self.alive and self.signer is not None:
+            if self.watch is not None:
+                # nobody adds any more
+                self.watch.discard()
             self._start(self.signer.sign())
 
     async def note(self, event: Event) -> None:
@@ -305,9 +309,10 @@ class GatewayNode:
         world.trace(self.name, "finds no room in a write")
         return no_room()
 
-    def _start(self, work: Coroutine[Signal, None, object]) -> None:
+    def _start(self, work: Coroutine[Signal, None, object]) -> Task:
         task = Task(self.world.loop, work, self)
         task.finished.waiters.append(lambda: self._ended(task))
+        return task
 
     def _guarded(self, work: Callable[[], object]) -> None:
         if not self.alive:
