@@ -9,7 +9,7 @@ import msgspec
 
 from devices.driver import Clock
 from edge.journal_chain import Chain
-from edge.journal_errors import JournalFullError
+from edge.journal_errors import JournalFullError, is_of_room
 from edge.journal_losses import loss
 from edge.journal_migrations import REFUSED_MARK
 from protocols.delivery.envelope import LANE_EVENTS
@@ -46,19 +46,24 @@ class Refusals:
     def refuse(self, lane: int, records: Sequence[Record]) -> NoReturn:
         """Count records as refused; raises JournalFullError."""
         refused = _added(self._refused(lane), records)
-        note = msgspec.json.encode(refused).decode()
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO marks VALUES (?, ?)", (f"{REFUSED_MARK}{lane}", note)
-            )
-            reach("journal.refused")
-        self._unwritten.pop(lane, None)
+        self._write(lane, refused)
         message = f"lane {lane}: no room for {len(records)} records; {refused.count} refused so far"
         raise JournalFullError(message)
 
     def remember(self, lane: int, records: Sequence[Record]) -> None:
         """Count records in memory, until there is room to write their number down."""
         self._unwritten[lane] = _added(self._unwritten.get(lane), records)
+
+    def write_down(self) -> None:
+        """Write down what was counted in memory, where there is room for it now."""
+        for lane in list(self._unwritten):
+            if (refused := self._refused(lane)) is None:
+                continue
+            try:
+                self._write(lane, refused)
+            except sqlite3.OperationalError as error:
+                if not is_of_room(error):
+                    raise
 
     def declare(self, lane: int) -> None:
         """Tell in lane 0 of what was refused, if anything was."""
@@ -77,6 +82,15 @@ class Refusals:
             self._db.execute("DELETE FROM marks WHERE key = ?", (f"{REFUSED_MARK}{lane}",))
             self._chain.store(LANE_EVENTS, [told], now_us)
             reach("journal.losses")
+        self._unwritten.pop(lane, None)
+
+    def _write(self, lane: int, refused: Refused) -> None:
+        note = msgspec.json.encode(refused).decode()
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO marks VALUES (?, ?)", (f"{REFUSED_MARK}{lane}", note)
+            )
+            reach("journal.refused")
         self._unwritten.pop(lane, None)
 
     def _refused(self, lane: int) -> Refused | None:

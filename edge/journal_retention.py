@@ -119,6 +119,7 @@ class Retention:
         elif self.step == STOPPED and free >= (space.events + space.pressure) // 2:
             with self._transaction():
                 self._take_step("readings", free)
+        self._refusals.write_down()
         for refused in LANES:
             room = refused == LANE_EVENTS or self.step != STOPPED
             if room and free >= space.own * 2:

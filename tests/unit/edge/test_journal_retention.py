@@ -276,6 +276,11 @@ def test_what_is_refused_without_room_for_its_count_is_declared_later(
         for number in range(2):
             with pytest.raises(JournalFullError, match="disk is full"):
                 journal.append(LANE_READINGS, [reading(number), reading(number + 2)])
+    with monkeypatch.context() as patch:
+        # there is room for the count before there is room to tell of it
+        patch.setattr(retention._refusals, "declare", lambda _: None)
+        journal.append(LANE_READINGS, [reading(8)])
+        assert '"count":4' in (journal.mark("refused:1") or "")
     journal.append(LANE_READINGS, [reading(9)], seal_at_us=START_US)
     (loss,) = told(journal, "loss")
     assert (loss.body["lane"], loss.body["count"]) == (LANE_READINGS, 4)
