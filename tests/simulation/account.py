@@ -33,6 +33,7 @@ class Account:
         self._held: dict[bytes, set[int]] = {}
         self._batch_of: dict[int, bytes] = {}
         self._telling: set[bytes] = set()
+        self._poisoned: set[int] = set()
         self._damaged: set[bytes] = set()
         self._owner: dict[bytes, str] = {}
         self._unnamed = 0
@@ -114,9 +115,8 @@ class Account:
     def judge_hours(self, tables: Tables, committed: set[int]) -> None:
         """I9: of each register the first and the last read of every hour are in the history."""
         edges: dict[tuple[str, str, int, int], tuple[int, int]] = {}
-        odd = {n for numbers in self._oracle.poison.values() for n in numbers}
         # of an append that its process did not live to see return, what was sealed is a read too
-        held = (committed | self._batch_of.keys()) - odd
+        held = (committed | self._batch_of.keys()) - self._poisoned
         at_us = {number: self._oracle.records[number][1].at_us for number in held}
         for number in held:
             _, row = self._oracle.records[number]
@@ -139,6 +139,7 @@ class Account:
         numbers = self._oracle.poison.get(digest)
         if numbers is not None:
             self._hold(name, numbers)
+            self._poisoned |= numbers
             return None
         found = self._oracle.read(payload, digest)
         if found is None:
