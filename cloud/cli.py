@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from cloud import auth
 from cloud.app import create_app
-from cloud.billing import evidence, runs
+from cloud.billing import bundle_commands, runs
 from cloud.billing.commands import allocate
 from cloud.billing.run_repository import Run
 from cloud.config import Settings
@@ -59,6 +59,9 @@ bill_app.command("print")(print_bill)
 bill_app.command("receipt")(print_receipt)
 bill_app.command("dun")(print_dunning_letter)
 bill_app.command("sheet")(print_sheet)
+bill_app.command("evidence")(bundle_commands.evidence)
+bill_app.command("verify")(bundle_commands.verify)
+bill_app.command("verifier")(bundle_commands.verifier)
 app.command("allocate")(allocate)
 app.command("report")(report)
 app.command("prove")(prove)
@@ -238,15 +241,6 @@ def bill_revise(
         allow_unverified=settings.allow_unverified_tariffs,
     )
     _print(_told(done), as_json=as_json)
-
-
-@bill_app.command("evidence")
-def bill_evidence(bill: str, out: Annotated[Path, typer.Option()]) -> None:
-    """Write what a bill stands on, down to the raw words, as JSON."""
-    with _migrated(Settings()).connect() as connection:
-        reader = connection.execution_options(readonly=True)
-        out.write_bytes(evidence.to_json(evidence.evidence_of(reader, bill)))
-    typer.echo(f"wrote {out}")
 
 
 @user_app.command("add")

@@ -87,6 +87,11 @@ pool_statements = Table(
     Column("total_fen", BigInteger, nullable=False),
     Column("note", Text, nullable=False),
     Column("evidence", Text, nullable=False),
+    # what priced it, however the pool and the invoice are changed later; null where none knew
+    Column("kind", String(20), nullable=False),
+    Column("cap_percent", String(16)),
+    Column("invoice", Text),
+    Column("tariff_hash", String(64)),
 )
 
 pool_shares = Table(

@@ -89,7 +89,10 @@ class Reversal(msgspec.Struct, frozen=True):
 
 
 class Sheet(msgspec.Struct, frozen=True):
-    """A pool's public sheet 公示表 as it would be posted, with (premise, weight, fen) shares."""
+    """A pool's public sheet 公示表 as it would be posted, with (premise, weight, fen) shares.
+
+    `invoice` is the supplier's as JSON, `tariff_hash` that of the tariff which priced by it.
+    """
 
     pool_id: str
     period: str
@@ -102,6 +105,10 @@ class Sheet(msgspec.Struct, frozen=True):
     total_fen: int
     note: str
     evidence: str
+    kind: str
+    cap_percent: str
+    invoice: str
+    tariff_hash: str
     shares: tuple[tuple[str, str, int], ...]
     closings: tuple[Closing, ...]
 

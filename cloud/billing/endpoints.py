@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import Row, select
 
 from cloud.auth import Person
-from cloud.billing import evidence, runs
+from cloud.billing import bundle, evidence, runs
 from cloud.billing.bill_tables import bills, line_items
 from cloud.billing.run_repository import Run
 from cloud.billing.schemas import (
@@ -77,6 +77,19 @@ def get_evidence(bill_id: str, person: Payer, connection: Reading) -> Response:
     _bill(connection, bill_id, person)
     opened = evidence.evidence_of(connection, bill_id)
     return Response(evidence.to_json(opened), media_type="application/json")
+
+
+@router.get("/bills/{bill_id}/bundle")
+def get_bundle(
+    bill_id: str, person: Payer, connection: Reading, *, hours: bool = False
+) -> Response:
+    """Give all that a bill stands on as one file, from which anybody computes it anew.
+
+    `hours` adds the register of every hour to a bill by time of use: megabytes.
+    """
+    _bill(connection, bill_id, person)
+    raw = bundle.bundle_of(connection, bill_id, hours=hours)
+    return Response(raw, media_type="application/json")
 
 
 @router.post("/bill-runs")

@@ -10,10 +10,11 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from cloud.billing.bill_tables import bills, line_items, pool_shares, pool_statements
-from cloud.billing.tables import pools, tariff_texts
+from cloud.billing.bundle_pools import public_points
+from cloud.billing.tables import tariff_texts
 from cloud.errors import NotFoundError
 from cloud.ingest.tables import envelopes
-from cloud.metering.tables import installs, meter_points
+from cloud.metering.tables import installs
 from cloud.sites.tables import channels
 from cloud.telemetry import repository as telemetry
 from cloud.telemetry.chunk import Row
@@ -237,19 +238,10 @@ def _statement(
     stored = [
         part
         for part in json.loads(sheet.evidence)
-        if part["meter_point"] in _public_points(connection, pool_id)
+        if part["meter_point"] in public_points(connection, pool_id)
     ]
     return statement, _parts(connection, stored)
 
 
 def _integer(value: object) -> int:
     return int(str(value))
-
-
-def _public_points(connection: Connection, pool_id: str) -> set[str]:
-    master = connection.scalar(select(pools.c.master_id).where(pools.c.id == pool_id))
-    query = select(meter_points.c.id).where(
-        (meter_points.c.id == master)
-        | ((meter_points.c.parent_id == master) & (meter_points.c.role == "public"))
-    )
-    return set(connection.scalars(query))

@@ -55,6 +55,10 @@ class _Meter:
     def mine(self, account_id: str, quantity: Decimal) -> Decimal:
         return shared_among(quantity, self.shares)[account_id] if self.shares else quantity
 
+    def weights(self, account_id: str) -> tuple[Decimal, Decimal]:
+        mine = sum_of([each.weight for each in self.shares if each.account_id == account_id])
+        return mine, sum_of([each.weight for each in self.shares])
+
 
 @dataclass(frozen=True)
 class _Charge:
@@ -203,7 +207,12 @@ class _Rating:
             carried = done.carried_quantity
             parts = {meter.point.id: use.consumption for meter, use in found.items()}
             estimated = any(each.estimated for each in parts.values())
-            rated.append(Segment(chosen, usage, done, quantity, parts_of(parts), estimated))
+            shares = {
+                meter.point.id: meter.weights(home.account_id)
+                for meter in charge.meters
+                if len(meter.shares) > 1
+            }
+            rated.append(Segment(chosen, usage, done, quantity, parts_of(parts), estimated, shares))
         span = metering.days(*charge.days, self.zone)
         closings = [
             closing_of(meter.point.id, span, self._consumptions(charge, meter, uses))

@@ -155,6 +155,10 @@ def _share(book: TariffBook, pool: Pool, estate: Estate) -> Sheet:
         rated.total_fen,
         note,
         json.dumps(parts),
+        pool.kind,
+        f"{pool.cap_percent or Decimal(0):f}",
+        json.dumps({"amount": f"{invoice.amount:f}", "quantity": f"{invoice.quantity:f}"}),
+        chosen.hash,
         tuple((name, f"{weights[name]:f}", fen) for name, fen in sorted(shares.items())),
         tuple(estate.uses[name].closing for name in names if name not in estate.closed),
     )

@@ -1,8 +1,8 @@
 """A rated usage as a draft: printed rows, and the inputs that anybody can rate again."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from cloud.billing.drafts import Closing, Draft, Item
@@ -18,7 +18,10 @@ from cloud.tariffs.usage import Usage
 
 @dataclass(frozen=True)
 class Segment:
-    """Days rated by one version of a tariff; `quantity` is None for what is not metered."""
+    """Days rated by one version of a tariff; `quantity` is None for what is not metered.
+
+    `shares` are of meter points that others pay for, too: this account's weight, and all of them.
+    """
 
     chosen: Chosen
     usage: Usage
@@ -26,6 +29,7 @@ class Segment:
     quantity: Decimal | None = None
     parts: Sequence[EvidencePart] = ()
     estimated: bool = False
+    shares: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
 
 
 def draft_of(
@@ -93,7 +97,15 @@ def inputs_of(segment: Segment) -> dict[str, object]:
         if invoice is None
         else {"amount": f"{invoice.amount:f}", "quantity": f"{invoice.quantity:f}"},
         "parts": list(segment.parts),
+        **_shares(segment),
     }
+
+
+def _shares(segment: Segment) -> dict[str, object]:
+    if not segment.shares:
+        return {}
+    shares = {name: [f"{weight:f}" for weight in pair] for name, pair in segment.shares.items()}
+    return {"shares": shares}
 
 
 def _hours(usage: Usage) -> dict[str, object] | None:

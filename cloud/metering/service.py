@@ -1,6 +1,6 @@
 """What a meter point consumed over a span, from the reads that were delivered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,7 +14,10 @@ from cloud.metering import repository
 from cloud.metering.accounts import AccountShare, AccountUse, Metered, parts_of, use_by_account
 from cloud.metering.point_reads import HOUR_US, Estimates, PointReads, reads_of_points
 from cloud.metering.registers import (
+    BoundaryRead,
     Consumption,
+    Install,
+    IntervalRead,
     MissingReadError,
     RegisterError,
     interval_reads,
@@ -152,6 +155,18 @@ def hourly(
     return list(use.hours)
 
 
+def hourly_registers(
+    connection: Connection, meter_point_id: str, span: Span, *, estimate_end: bool = False
+) -> list[tuple[Install, list[BoundaryRead]]]:
+    """Return each meter's register at both ends of a span and at every hour between."""
+    reads = reads_of_points(connection, [meter_point_id])[meter_point_id]
+    point = _Point(reads, {}, estimate_end=estimate_end)
+    return [
+        (install, [found[0].start, *(item.end for item in found)])
+        for install, found in point.by_install(span)
+    ]
+
+
 def quantities_by_account(
     connection: Connection, project_id: str, used: Mapping[str, Consumption], span: Span
 ) -> dict[tuple[str, str], AccountUse]:
@@ -225,7 +240,18 @@ class _Point:
         return with_true_up(used, due)
 
     def hours(self, span: Span) -> list[Hour]:
-        hours: list[Hour] = []
+        return [
+            Hour(
+                instant(item.start_us),
+                instant(item.end_us),
+                quantity_of(item.counts, install),
+                item.estimated,
+            )
+            for install, found in self.by_install(span)
+            for item in found
+        ]
+
+    def by_install(self, span: Span) -> Iterator[tuple[Install, list[IntervalRead]]]:
         for mounted, estimator in zip(self._reads.mounted, self._estimates, strict=True):
             install = mounted.install
             start = max(span.start_us, install.installed_at_us)
@@ -241,16 +267,7 @@ class _Point:
             }
             known = known_reads(install, [kept[at_us] for at_us in sorted(kept)])
             edges = [start, *range((start // HOUR_US + 1) * HOUR_US, end, HOUR_US), end]
-            hours += [
-                Hour(
-                    instant(item.start_us),
-                    instant(item.end_us),
-                    quantity_of(item.counts, install),
-                    item.estimated,
-                )
-                for item in interval_reads(known, edges, install=install, estimator=estimator)
-            ]
-        return hours
+            yield install, interval_reads(known, edges, install=install, estimator=estimator)
 
     def _measured(self, start_us: int, end_us: int) -> Consumption:
         return kept_consumption(

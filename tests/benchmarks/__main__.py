@@ -22,6 +22,7 @@ from tests.benchmarks import (
     rating,
     rtu,
     state_machines,
+    verifying,
 )
 from tests.benchmarks.measure import Figure
 
@@ -40,6 +41,7 @@ SECTIONS = {
     "billing": billing.run,
     "rating": rating.run,
     "printing": printing.run,
+    "verify": verifying.run,
 }
 
 
