@@ -17,7 +17,6 @@ from tests.fixtures.signed_estate import (
     bundle,
     deliver_signed,
     estate,
-    hours,
     month_of_reads,
 )
 from tests.fixtures.signed_estate import (
@@ -39,11 +38,10 @@ def run() -> list[Figure]:
         estate(engine)
         deliver_signed(engine, Path(folder), month_of_reads())
         run_bills(engine)
-        used = {"intervals": hours(engine, "1-201"), "used_before": "3100"}
         made = {
             "2 signed reads": bundle(engine, "1-101"),
-            "744 hours of one sum": bundle(engine, "1-201", by_hour=False, **used),
-            "745 signed reads by the hour": bundle(engine, "1-201", **used),
+            "744 hours of one sum": bundle(engine, "1-201", by_hour=False),
+            "745 signed reads by the hour": bundle(engine, "1-201"),
             "a share of two pools": bundle(engine, "1-101", "shared"),
         }
         engine.dispose()

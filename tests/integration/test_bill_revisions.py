@@ -13,6 +13,8 @@ from sqlalchemy import Engine, select
 
 from cloud.billing import bill_repository, runs
 from cloud.billing.bill_tables import bills, credit_notes
+from cloud.billing.bundle import bundle_of
+from cloud.billing.verify_bill import verify
 from cloud.errors import RefusedError
 from cloud.ledger import repository as ledger
 from cloud.ledger import service as books
@@ -117,6 +119,13 @@ def check_books(engine: Engine) -> None:
     assert numbers == [f"C{number + 1:08d}" for number in range(len(credits_))]
 
 
+def check_evidence(engine: Engine) -> None:
+    """Every bill is computed anew from its bundle, those that were taken back, too."""
+    with engine.connect() as connection:
+        for name in connection.scalars(select(bills.c.id)).all():
+            assert verify(bundle_of(connection, name)), name
+
+
 @pytest.fixture(scope="module")
 def put_home(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
@@ -186,6 +195,7 @@ def test_history_and_credits_are_a_bill_from_scratch(
         life.put_some_right(1)
         revise(engine, MONTHS[0])
         check_books(engine)
+        check_evidence(engine)
         lived = standing(engine)
         assert revise(engine, MONTHS[0]).credits == 0, "billed again, nothing comes out otherwise"
     with fresh(put_home, tmp_path, "scratch") as engine:

@@ -149,7 +149,7 @@ def _used(tariff: Doc, segment: Doc, reads: Registers, path: str) -> Fraction:
     totals = {Fraction(0)}
     for point, whole in used.items():
         own = [part for part in parts if part["meter_point"] == point]
-        for part in own:
+        for part in own if tariff["components"] else ():
             same(f"{where}: uom", part["uom"], tariff["uom"])
         check_span(own, span, where)
         some: tuple[Fraction, ...] = (whole,)
