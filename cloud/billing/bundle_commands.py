@@ -19,9 +19,12 @@ def evidence(
 ) -> None:
     """Write all that a bill stands on and compute the bill anew from it; exit 1 if it differs."""
     engine = open_engine(Settings().database)
-    migrate(engine)
-    with engine.connect() as connection:
-        raw = bundle_of(connection.execution_options(readonly=True), bill)
+    try:
+        migrate(engine)
+        with engine.connect() as connection:
+            raw = bundle_of(connection.execution_options(readonly=True), bill)
+    finally:
+        engine.dispose()
     try:
         out.write_bytes(raw)
     except OSError as error:
