@@ -48,6 +48,10 @@ STATEMENT = {
     "total_fen": 1025,
     "note": "",
     "evidence": "[]",
+    "kind": "public",
+    "cap_percent": "20",
+    "invoice": None,
+    "tariff_hash": None,
 }
 
 
