@@ -28,6 +28,7 @@ from cloud.ledger.arrears import charge_all
 from cloud.ledger.cutover import take_over
 from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
+from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
 from cloud.printing.commands import (
     print_bill,
@@ -55,6 +56,7 @@ app.add_typer(bill_app, name="bill")
 app.add_typer(user_app, name="user")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(reads_app, name="reads")
 bill_app.command("print")(print_bill)
 bill_app.command("receipt")(print_receipt)
 bill_app.command("dun")(print_dunning_letter)

@@ -105,6 +105,14 @@ def reads_of_round(connection: Connection, round_id: int) -> list[ManualRead]:
     return _reads(connection, query.order_by(manual_reads.c.id))
 
 
+def reads_ever_of(connection: Connection, round_id: int, meter_point_id: str) -> list[ManualRead]:
+    """Return what a round ever got of a meter point, withdrawn or not, as it was entered."""
+    query = select(manual_reads).where(
+        manual_reads.c.round_id == round_id, manual_reads.c.meter_point_id == meter_point_id
+    )
+    return _reads(connection, query.order_by(manual_reads.c.id))
+
+
 def add_manual_read(connection: Connection, read: ManualRead) -> int:
     """Store a read; return its id."""
     values = {

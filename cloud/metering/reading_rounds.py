@@ -13,6 +13,7 @@ from cloud.metering import manual_repository as manual
 from cloud.metering import repository
 from cloud.metering.manual_reads import Taken, store, take
 from cloud.metering.manual_repository import ManualRead, Round, Stop
+from cloud.metering.plausibility import Answer, Judgement
 from cloud.metering.point_reads import Estimates, reads_of_points
 from cloud.metering.registers import known_reads
 from cloud.metering.service import midnight_us
@@ -102,10 +103,19 @@ def take_in_round(
     read: ManualRead,
     *,
     confirmed: bool = False,
+    nth: int | None = None,
     now_us: int | None = None,
 ) -> Taken:
-    """Take a read of a round that is open; RefusedError for one that is closed or done there."""
+    """Take a read of a round that is open; RefusedError for one that is closed or done there.
+
+    `nth` is how many reads of the meter point the round ever had when the form was made: the
+    same form sent again gives what it stored, and stores nothing.
+    """
     found, stops = manual.round_of(connection, round_id)
+    if nth is not None:
+        ever = manual.reads_ever_of(connection, round_id, read.meter_point_id)
+        if 0 <= nth < len(ever) and _is_again(read, ever[nth]):
+            return Taken(ever[nth].id, ever[nth], Judgement(Answer.ACCEPT))
     _refuse_closed(found)
     if read.meter_point_id not in {stop.meter_point_id for stop in stops}:
         message = f"meter point {read.meter_point_id!r} is not in round {round_id}"
@@ -168,6 +178,10 @@ def _estimate(
             entered_us=now_us,
         )
         store(connection, read)
+
+
+def _is_again(read: ManualRead, held: ManualRead) -> bool:
+    return (read.count, read.taken_by, held.rule) == (held.count, held.taken_by, "")
 
 
 def _refuse_closed(found: Round) -> None:
