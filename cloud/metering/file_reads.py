@@ -125,6 +125,15 @@ def undo(
     return manual_reads.undo_import(connection, import_id, by=by, why=why, now_us=now_us)
 
 
+def exponent_at(mounted: Sequence[Mounted], at_us: int) -> int:
+    """Return the exponent of the meter that stood somewhere at an instant, else of the last."""
+    for item in mounted:
+        removed_us = item.install.removed_at_us
+        if item.install.installed_at_us <= at_us and (removed_us is None or at_us < removed_us):
+            return item.install.exponent
+    return mounted[-1].install.exponent if mounted else 0
+
+
 @dataclass(frozen=True)
 class _Frame:
     """What rows are read against; points of a round are those it lists, with what is read."""
@@ -177,7 +186,7 @@ def _read_of(frame: _Frame, row: FileRow) -> tuple[int, ManualRead] | Outcome:
             at_us = int(midnight.timestamp()) * 1_000_000
         else:
             at_us = moment_us(row.read_at, frame.zone)
-        exponent = _exponent_at(frame.mounted[name], at_us)
+        exponent = exponent_at(frame.mounted[name], at_us)
         count = count_of(row.register, exponent)
     except ValueError as error:
         return Outcome(row, name, exponent, Answer.REFUSE, str(error), is_stored=False)
@@ -209,11 +218,3 @@ def _point_of(frame: _Frame, row: FileRow) -> tuple[str, str]:
     if name in frame.done:
         return name, "the round has a read of it already"
     return name, ""
-
-
-def _exponent_at(mounted: Sequence[Mounted], at_us: int) -> int:
-    for item in mounted:
-        removed_us = item.install.removed_at_us
-        if item.install.installed_at_us <= at_us and (removed_us is None or at_us < removed_us):
-            return item.install.exponent
-    return mounted[-1].install.exponent if mounted else 0

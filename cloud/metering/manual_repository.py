@@ -97,6 +97,12 @@ def reads_of_import(connection: Connection, import_id: int) -> list[ManualRead]:
     return _reads(connection, query.order_by(manual_reads.c.id))
 
 
+def reads_ever_imported(connection: Connection, import_id: int) -> list[ManualRead]:
+    """Return what an import stored, withdrawn or not."""
+    query = select(manual_reads).where(manual_reads.c.import_id == import_id)
+    return _reads(connection, query.order_by(manual_reads.c.id))
+
+
 def reads_of_round(connection: Connection, round_id: int) -> list[ManualRead]:
     """Return the reads of a round that stand, in the order in which they were entered."""
     query = select(manual_reads).where(
@@ -105,11 +111,9 @@ def reads_of_round(connection: Connection, round_id: int) -> list[ManualRead]:
     return _reads(connection, query.order_by(manual_reads.c.id))
 
 
-def reads_ever_of(connection: Connection, round_id: int, meter_point_id: str) -> list[ManualRead]:
-    """Return what a round ever got of a meter point, withdrawn or not, as it was entered."""
-    query = select(manual_reads).where(
-        manual_reads.c.round_id == round_id, manual_reads.c.meter_point_id == meter_point_id
-    )
+def reads_ever_in(connection: Connection, round_id: int) -> list[ManualRead]:
+    """Return what a round ever got, withdrawn or not, in the order in which it was entered."""
+    query = select(manual_reads).where(manual_reads.c.round_id == round_id)
     return _reads(connection, query.order_by(manual_reads.c.id))
 
 

@@ -113,7 +113,11 @@ def take_in_round(
     """
     found, stops = manual.round_of(connection, round_id)
     if nth is not None:
-        ever = manual.reads_ever_of(connection, round_id, read.meter_point_id)
+        ever = [
+            held
+            for held in manual.reads_ever_in(connection, round_id)
+            if held.meter_point_id == read.meter_point_id
+        ]
         if 0 <= nth < len(ever) and _is_again(read, ever[nth]):
             return Taken(ever[nth].id, ever[nth], Judgement(Answer.ACCEPT))
     _refuse_closed(found)

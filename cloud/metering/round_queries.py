@@ -88,9 +88,9 @@ class Place:
             self.building_position,
             self.building,
             not self.premise,
-            _counted(self.premise),
+            as_counted(self.premise),
             self.service,
-            _counted(self.name),
+            as_counted(self.name),
             self.id,
         )
 
@@ -191,6 +191,13 @@ def unread_by_gateways(connection: Connection, project_id: str) -> set[str]:
     return set(connection.scalars(query))
 
 
+def as_counted(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts 1-2 before 1-10, as people count."""
+    return tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _NUMBERS.split(text)
+    )
+
+
 def _imports(
     connection: Connection, project_id: str, import_id: int | None, limit: int
 ) -> list[ImportRow]:
@@ -235,7 +242,7 @@ def _route_counts(connection: Connection, round_ids: Sequence[int]) -> dict[int,
         count = RouteCount(row.route, int(row.read), int(row.estimated), int(row.listed))
         found.setdefault(row.round_id, []).append(count)
     return {
-        round_id: sorted(routes, key=lambda item: _counted(item.route))
+        round_id: sorted(routes, key=lambda item: as_counted(item.route))
         for round_id, routes in found.items()
     }
 
@@ -288,10 +295,3 @@ def _last_reads(connection: Connection, names: Sequence[str]) -> dict[str, Stand
             install.meter_id, install.exponent, held[-1].device_id is not None, count, at_us
         )
     return found
-
-
-def _counted(text: str) -> tuple[tuple[int, int, str], ...]:
-    # 1-2 before 1-10, as people count
-    return tuple(
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _NUMBERS.split(text)
-    )

@@ -16,7 +16,9 @@ from cloud.web import (
     overview_pages,
     print_pages,
     quarantine_pages,
+    read_import_pages,
     report_pages,
+    round_pages,
     run_pages,
 )
 from cloud.web.live import Broadcaster
@@ -31,6 +33,9 @@ for part in (
     alert_pages,
     bill_pages,
     run_pages,
+    # its paths begin as those of a round do
+    read_import_pages,
+    round_pages,
     cashier_pages,
     account_pages,
     arrears_pages,

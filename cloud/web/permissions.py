@@ -12,6 +12,8 @@ QUARANTINE: Final = frozenset({"manager", "integrator"})
 # a load curve shows who is at home
 LOAD: Final = frozenset({"manager", "maintenance", "integrator"})
 DAILY: Final = LOAD | {"clerk"}
+# who walks from meter to meter; the office opens, closes and imports
+READS: Final = BILLING | {"maintenance"}
 SHEETS: Final = BILLING | {"resident"}
 
 
@@ -29,6 +31,7 @@ NAVIGATION: Final = (
     NavEntry("/", N_("My home"), frozenset({"resident"})),
     NavEntry("/devices", N_("Devices"), STAFF),
     NavEntry("/alerts", N_("Alerts"), STAFF),
+    NavEntry("/reading-rounds", N_("Meter reading"), READS),
     NavEntry("/cashier", N_("Cashier"), BILLING),
     NavEntry("/bills", N_("Bills"), SHEETS),
     NavEntry("/bill-sheets", N_("Public sheets"), SHEETS),

@@ -25,6 +25,7 @@ _MESSAGES: Final = {
         N_("Nothing here"),
         N_("The address is wrong, or what it names is not there for you."),
     ),
+    413: (N_("That file is too large"), N_("Go back and choose a smaller one.")),
     500: (N_("Something broke on our side"), N_("It is in the log. Try again in a minute.")),
 }
 
