@@ -23,7 +23,7 @@ def test_a_photo_is_given_back_as_what_it_is(tmp_path: Path, body: bytes, kind: 
     "body", [b"<html>", b"GIF89a", b"", b"<svg/>", PNG + b"\0" * MOST_BYTES], ids=len
 )
 def test_anything_else_is_refused(tmp_path: Path, body: bytes) -> None:
-    with pytest.raises(RefusedError, match="photo: .*allowed"):
+    with pytest.raises(RefusedError, match=r"photo: .*allowed"):
         keep_photo(tmp_path, body)
     assert list(tmp_path.iterdir()) == []
 

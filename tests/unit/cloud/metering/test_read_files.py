@@ -32,7 +32,7 @@ def test_a_workbook_is_read_as_people_typed_it() -> None:
         ["楼栋", "计量点", "表号", "本期示数", "抄表时间", "备注"],
         ["1号楼", "mp-1", "M-1", 123.45, date(2026, 11, 30), "门后"],
         ["1号楼", "mp-2", "M-2", "", "", ""],
-        ["1号楼", "mp-3", "", "1,200.5", datetime(2026, 11, 30, 18, 5), ""],
+        ["1号楼", "mp-3", "", "1,200.5", datetime.fromisoformat("2026-11-30T18:05"), ""],
     )
     assert rows_of(body, name="a.xlsx") == [
         FileRow(4, "mp-1", "M-1", "123.45", "2026-11-30", "门后"),
@@ -64,9 +64,7 @@ def test_what_is_no_file_of_reads_is_refused(body: bytes, said: str) -> None:
         rows_of(body, name="a.xlsx")
 
 
-@given(
-    st.integers(0, 10**12), st.integers(-4, 0), st.sampled_from(["", "0", "00"]), st.booleans()
-)
+@given(st.integers(0, 10**12), st.integers(-4, 0), st.sampled_from(["", "0", "00"]), st.booleans())
 def test_counts_are_exact(count: int, exponent: int, zeros: str, grouped: bool) -> None:  # noqa: FBT001 - drawn
     value = Decimal(count).scaleb(exponent)
     text = f"{value:,f}" if grouped else f"{value:f}"
