@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import uvicorn
 from fastapi import FastAPI
 from seed_payments import collect
+from seed_reads import read_meters
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from cloud import auth, problems
@@ -63,6 +64,7 @@ def seed(engine: Engine, now_us: int, *, months: int = 2) -> list[tuple[str, str
         runs.run(engine, file.project.id, f"{start:%Y-%m}", allow_unverified=True)
     with engine.begin() as connection:
         collect(connection, file.project.id, now_us)
+        read_meters(connection, file.project.id, now_us)
     return people
 
 
@@ -82,7 +84,8 @@ def serving_app(engine: Engine) -> FastAPI:
     """Return an application that carries the pages and nothing else."""
     app = FastAPI(openapi_url=None)
     app.state.engine = engine
-    app.state.settings = Settings(allow_unverified_tariffs=True)
+    folder = Path(engine.url.database or ".").parent
+    app.state.settings = Settings(allow_unverified_tariffs=True, data_dir=folder)
     problems.install(app)
     pages.install(app)
     return app

@@ -37,8 +37,14 @@ PATHS = {
         "/accounts/1-101",
         "/approvals",
         "/collection",
+        "/reading-rounds",
+        "/reading-rounds/1",
+        "/reading-rounds/2",
+        "/reading-rounds/imports",
+        "/reading-rounds/imports/1",
         "/nothing",
     ),
+    "maintenance": ("/reading-rounds", "/reading-rounds/2"),
     "guard": ("/", "/devices/e-1-303", "/alerts"),
     "resident": ("/", "/bills", "/bill-sheets", "/devices"),
 }
@@ -46,6 +52,7 @@ LOOKS = [
     pytest.param({"role": role, "size": size, "scheme": scheme}, id=f"{role}-{size}-{scheme}")
     for role, size, scheme in (
         *itertools.product(["manager"], ("wide", "narrow"), ("light", "dark")),
+        ("maintenance", "narrow", "dark"),
         ("guard", "wide", "dark"),
         ("guard", "narrow", "light"),
         ("resident", "wide", "dark"),
@@ -65,7 +72,7 @@ def _until(page: Page, expression: str) -> None:
 
 def _paths(page: Page, url: str, role: str) -> list[str]:
     paths = list(PATHS[role])
-    if role != "guard":
+    if role in {"manager", "resident"}:
         page.goto(f"{url}/bills?text=1-303")
         links = page.locator("table.cards tbody th a")
         paths += [str(links.nth(number).get_attribute("href")) for number in range(3)]
@@ -192,6 +199,34 @@ def test_charts_are_read_by_keyboard_zoomed_by_drag_and_exported(
     assert len(lines) > 28
     figure.locator("summary").click()
     expect(figure.locator("tbody tr")).not_to_have_count(0)
+
+
+@pytest.mark.parametrize("visit", [{"role": "maintenance", "size": "narrow"}], indirect=True)
+def test_a_meter_is_read_on_a_phone_asked_about_and_confirmed(
+    visit: Visitor, served: Served
+) -> None:
+    page = visit.page
+    page.goto(f"{served.url}/reading-rounds/2")
+    tally = page.locator(".tally")
+    before = int(tally.inner_text().partition(" ")[0])
+    first = page.locator("#next").inner_text()
+    page.get_by_label("本期示数").fill("1")
+    page.get_by_label("备注").fill("门后")
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("alert")).to_contain_text("未入库")
+    assert page.evaluate(CHECKS) == []
+    expect(page.get_by_label("备注")).to_have_value("门后")
+    last = page.locator(".last b").inner_text().replace(",", "")
+    page.get_by_label("本期示数").fill(f"{float(last) + 4000:.2f}")
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("alert")).to_contain_text("确定吗")
+    assert page.evaluate(CHECKS) == []
+    page.get_by_role("button", name="没错").click()
+    expect(page.locator(".stored")).to_contain_text("已入库")
+    expect(tally).to_contain_text(f"{before + 1} /")
+    assert page.locator("#next").inner_text() != first
+    refused = "Failed to load resource: the server responded with a status of 422"
+    assert [said for said in visit.complaints if not said.startswith(refused)] == []
 
 
 def test_an_alert_is_acknowledged_by_keyboard(visit: Visitor, served: Served) -> None:
