@@ -89,9 +89,12 @@ def show_file(
         filed = _filed(connection, visit, tried, dry_run=True)
     except RefusedError:
         return RedirectResponse(f"{_ROOT}?refused=round", 303)
+    names = sorted({item.meter_point_id for item in filed.outcomes})
+    places = round_queries.places_of(connection, visit.person.project_id, names)
     return page(
         visit,
         "read_import_try.html",
+        places={place.id: place for place in places},
         tried=tried,
         filed=filed,
         asked=filed.of(Answer.ASK)[:_SHOWN],

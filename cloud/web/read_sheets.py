@@ -19,7 +19,7 @@ def round_book(visit: Visit, found: Round, places: Sequence[Place]) -> bytes:
     columns = (
         Column(say(N_("Building")), width=12),
         Column(say(N_("Premise")), width=12),
-        Column(say(N_("Service")), width=8),
+        Column(say(N_("Kind")), width=8),
         _own(visit, "meter_point", 22),
         _own(visit, "meter", 18),
         Column(say(N_("Last register")), Form.QUANTITY, 14),
@@ -32,7 +32,7 @@ def round_book(visit: Visit, found: Round, places: Sequence[Place]) -> bytes:
         (
             visit.name(place.building, place.building_en),
             place.premise or place.name,
-            say(labels.SERVICES.get(place.service, place.service)),
+            say(labels.MEDIA.get(place.service, place.service)),
             place.id,
             place.meter.id if place.meter else "",
             place.meter.register if place.meter else None,

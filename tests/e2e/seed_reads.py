@@ -35,12 +35,12 @@ def read_meters(connection: Connection, project: str, now_us: int) -> None:
     )
     for number, place in enumerate(places[:7]):
         _read(connection, walked, place, 1 + number % 3, now_us)
-    day = today.isoformat()
+    now = f"{datetime.fromtimestamp(now_us / 1e6, UTC).astimezone(ZONE):%Y-%m-%d %H:%M:%S}"
     rows = [
-        FileRow(line, place.id, "", f"{_last(place) + Decimal(9):f}", f"{day} 00:00", "")
+        FileRow(line, place.id, "", f"{_last(place) + Decimal(line):f}", now, "")
         for line, place in enumerate(places[8:14], 2)
     ]
-    rows += [FileRow(8, "mp-nowhere", "", "1", day, ""), FileRow(9, places[8].id, "", "?", day, "")]
+    rows += [FileRow(8, "mp-nowhere", "", "1", now, ""), FileRow(9, places[8].id, "", "?", now, "")]
     filing = Filing(project, "十一月抄表.xlsx", "clerk")
     file_reads(connection, filing, rows, confirmed=True, now_us=now_us)
 
