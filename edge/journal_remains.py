@@ -38,6 +38,16 @@ class Place(NamedTuple):
     hash: bytes
 
 
+class Lane(NamedTuple):
+    """What a lane's row says of it; a damaged one may say anything."""
+
+    lane: int
+    epoch: bytes
+    generation: int
+    next: int
+    acked: int
+
+
 class Remains:
     """A damaged journal, open for reading only; what cannot be read is left out."""
 
@@ -55,13 +65,13 @@ class Remains:
                 if isinstance(key, str) and isinstance(value, str):
                     yield key, value
 
-    def lanes(self) -> Iterator[tuple[int, bytes, int]]:
-        """Give each lane with its epoch and its generation."""
+    def lanes(self) -> Iterator[Lane]:
+        """Give each lane that can be read."""
         for lane in LANES:
-            query = "SELECT epoch, generation FROM lanes WHERE lane = ?"
-            for epoch, generation in self._all(query, lane):
-                if isinstance(epoch, bytes) and isinstance(generation, int):
-                    yield lane, epoch, generation
+            query = "SELECT epoch, generation, next, acked FROM lanes WHERE lane = ?"
+            for epoch, *numbers in self._all(query, lane):
+                if isinstance(epoch, bytes) and all(isinstance(one, int) for one in numbers):
+                    yield Lane(lane, epoch, *numbers)
 
     def tail(self) -> Iterator[tuple[int, object, object, object]]:
         """Give each row of the tail in order: id, lane, records, body."""

@@ -234,9 +234,10 @@ def _take_marks(source: Remains, db: sqlite3.Connection) -> None:
     for key, value in source.marks():
         if key not in _OURS or (key == "install_id" and _INSTALL_ID.match(value)):
             db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, value))
-    for lane, _, generation in source.lanes():
-        if 0 <= generation < _MOST_GENERATIONS:
-            db.execute("UPDATE lanes SET generation = ? WHERE lane = ?", (generation, lane))
+    for lane in source.lanes():
+        if 0 <= lane.generation < _MOST_GENERATIONS:
+            query = "UPDATE lanes SET generation = ? WHERE lane = ?"
+            db.execute(query, (lane.generation, lane.lane))
 
 
 def _take_batches(
@@ -247,7 +248,7 @@ def _take_batches(
     result: _Found,
 ) -> None:
     names, places = source.names(), source.places()
-    proof = _Proof(gateway, names, places, {lane: epoch for lane, epoch, _ in source.lanes()})
+    proof = _Proof(gateway, names, places, {lane.lane: lane.epoch for lane in source.lanes()})
     rows = sorted(source.batch_rows() | names.keys() | places.keys())
     pending: list[_Sealed] = []
     taken: set[bytes] = set()
@@ -265,10 +266,23 @@ def _take_batches(
             _keep(db, chain, pending, result)
             pending = []
     _keep(db, chain, pending, result)
+    # one of which not even a row can be read may be the place that no row has
+    placed = {(place.lane, place.seq) for place in places.values()}
+    result.unnamed += max(0, _unseen(source, placed) - len(set(rows) - places.keys()))
     taken -= result.homeless
     result.batches = len(taken)
     for name in taken & result.lost.keys():
         del result.lost[name]
+
+
+def _unseen(source: Remains, placed: set[tuple[int, int]]) -> int:
+    # how many places of the chains, beyond what the cloud has, are not among these
+    return sum(
+        (lane.lane, seq) not in placed
+        for lane in source.lanes()
+        if lane.next - lane.acked <= _MOST_RECORDS
+        for seq in range(max(0, lane.acked) + 1, lane.next)
+    )
 
 
 def _keep(db: sqlite3.Connection, chain: Chain, items: Sequence[_Sealed], result: _Found) -> None:

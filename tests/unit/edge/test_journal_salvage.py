@@ -149,6 +149,23 @@ def test_a_damaged_index_is_seen_at_the_start(table: str, open_journal: OpenJour
     assert any(event.kind == "journal_damaged" for event in events(again))
 
 
+def test_batches_of_which_nothing_can_be_read_are_counted(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    fill(journal, 30)
+    journal.release(LANE_READINGS, 4, 1, START_US)
+    query = "SELECT rootpage FROM sqlite_schema WHERE tbl_name IN ('batches', 'envelopes')"
+    roots = [root for (root,) in journal._db.execute(query)]
+    journal.close()
+    data = bytearray(journal.path.read_bytes())
+    for root in roots:
+        data[(root - 1) * PAGE_BYTES : root * PAGE_BYTES] = bytes(PAGE_BYTES)
+    journal.path.write_bytes(bytes(data))
+    told = events(open_journal())
+    assert [event.kind for event in told] == ["journal_damaged", "loss"]
+    # the cloud has the others
+    assert told[0].body["unnamed_batches"] == 26
+
+
 def test_one_flipped_payload_costs_one_batch(open_journal: OpenJournal) -> None:
     journal = open_journal()
     held = fill_big(journal, random.Random(1))
