@@ -90,6 +90,11 @@ class Remains:
         query = "SELECT batch_id, root, payload, sealed_at_us FROM batches WHERE id = ?"
         return next(iter(self._all(query, row)), None)
 
+    def name(self, row: int) -> object:
+        """Return the batch id of a row as the table has it, None if it is unreadable."""
+        query = "SELECT batch_id FROM batches WHERE id = ?"
+        return next((name for (name,) in self._all(query, row)), None)
+
     def names(self) -> dict[int, bytes]:
         """Return the batch id of each row as the index beside the table has it."""
         return {

@@ -255,7 +255,9 @@ def _take_batches(
     for row in rows:
         item = proof.sealed(row, source.batch(row))
         if item is None:
-            if (name := names.get(row)) is None:
+            name = names.get(row)
+            if name is None or source.name(row) not in (None, name):
+                # the table and its index name it otherwise: nobody knows who is right
                 result.unnamed += 1
             else:
                 result.lost[name] = None

@@ -166,6 +166,31 @@ def test_batches_of_which_nothing_can_be_read_are_counted(open_journal: OpenJour
     assert told[0].body["unnamed_batches"] == 26
 
 
+def test_a_batch_with_two_names_is_lost_without_one(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    fill(journal, 3)
+    held = sealed(journal)
+    query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    roots = {
+        name: journal._db.execute(query, (name,)).fetchone()[0]
+        for name in ("sqlite_autoindex_batches_1", "envelopes", "sqlite_autoindex_envelopes_1")
+    }
+    journal.close()
+    data = bytearray(journal.path.read_bytes())
+    index = (roots.pop("sqlite_autoindex_batches_1") - 1) * PAGE_BYTES
+    victim = min(held)
+    at = data.index(victim, index, index + PAGE_BYTES)
+    data[at + 14] ^= 1
+    for root in roots.values():
+        data[(root - 1) * PAGE_BYTES : root * PAGE_BYTES] = bytes(PAGE_BYTES)
+    journal.path.write_bytes(bytes(data))
+    again = open_journal()
+    assert held.keys() - sealed(again).keys() == {victim}
+    damaged, loss = events(again)
+    assert (damaged.body["lost_batches"], damaged.body["unnamed_batches"]) == (0, 1)
+    assert loss.body["ids"] == ""
+
+
 def test_one_flipped_payload_costs_one_batch(open_journal: OpenJournal) -> None:
     journal = open_journal()
     held = fill_big(journal, random.Random(1))
