@@ -49,6 +49,7 @@ class SystemClock:
     def __init__(self, *, trusted: bool = False) -> None:
         self._trusted = trusted
         self._agreed_us: int | None = None
+        self._right_us: int | None = None
         self._disputed = False
         self._told: ClockFix | None = None
         self._asked_s = -_ASKED_AGAIN_S
@@ -80,10 +81,15 @@ class SystemClock:
     def compare(self, server_us: int) -> int:
         """Take the cloud's time; return by how many microseconds ours is ahead of it."""
         now_us, monotonic_us = self.now_us(), self.monotonic_us()
+        told = _better(self._told, ClockFix(monotonic_us, server_us, AGREED_US, "cloud"))
+        self._told = told
+        offset_us = now_us - monotonic_us
+        if self._right_us is not None and abs(offset_us - self._right_us) > AGREED_US:
+            # an answer that waited agrees with a clock that stepped back as far: the best decides
+            server_us = told.wall_us + monotonic_us - told.monotonic_us
         ahead_us = now_us - server_us
-        self._told = _better(self._told, ClockFix(monotonic_us, server_us, AGREED_US, "cloud"))
         if abs(ahead_us) <= AGREED_US:
-            self._agreed_us = now_us - monotonic_us
+            self._agreed_us = self._right_us = offset_us
             self._disputed = False
         elif not 0 < ahead_us <= _LATE_US:
             # an answer may have waited on its way, but it cannot come from the future

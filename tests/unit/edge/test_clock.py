@@ -41,6 +41,24 @@ def test_a_step_of_the_clock_makes_it_uncertain(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("undisciplined")
+def test_a_late_answer_does_not_confirm_a_clock_that_stepped_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, at_us, step_us = SystemClock(), 0, 0
+    monkeypatch.setattr(SystemClock, "monotonic_us", lambda _: at_us)
+    monkeypatch.setattr(SystemClock, "now_us", lambda _: 10**15 + at_us + step_us)
+    ours.compare(10**15)
+    at_us, step_us = 10_000_000, -3 * AGREED_US
+    for late_us in (3 * AGREED_US, 3 * AGREED_US, AGREED_US):
+        ours.compare(10**15 + at_us - late_us)
+        assert not ours.is_certain()
+    # what was best is old, and the cloud says again what our clock says
+    at_us = 1_000_000_000
+    ours.compare(10**15 + at_us + step_us)
+    assert ours.is_certain()
+
+
+@pytest.mark.usefixtures("undisciplined")
 def test_the_operator_may_vouch_for_it() -> None:
     assert SystemClock(trusted=True).is_certain()
 
