@@ -60,6 +60,7 @@ class Plan:
     old_gateways: float = 0.0
     old_cloud: bool = False
     batch_cost_s: float = 0.0
+    steady: bool = False
 
 
 def draw(rng: Random, *, real_cloud: bool | None = None) -> Plan:
@@ -117,7 +118,8 @@ def calm(plan: Plan, **chosen: float) -> Plan:
     """Return a plan where nothing goes wrong, with what is chosen."""
     none = dict.fromkeys(_FAULTS.split(), 0)
     sound = replace(plan, **none, grace_s=7 * DAY_S, limit_bytes=None, word_bytes=8, rows=4, pace=1)
-    return replace(sound, takeover=False, outages=(), **chosen)
+    # a link that loses nothing keeps the order too
+    return replace(sound, takeover=False, outages=(), steady=True, **chosen)
 
 
 def _with_more(plan: Plan, rng: Random, strength: float) -> Plan:

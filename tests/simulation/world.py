@@ -157,6 +157,8 @@ class World:
         """Return how long a hop takes."""
         if self.broker.calm:
             return self.plan.latency_s / 2
+        if self.plan.steady:
+            return self.plan.latency_s
         return self.rng.expovariate(1 / self.plan.latency_s)
 
     def step_s(self) -> float:
