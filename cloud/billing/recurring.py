@@ -50,7 +50,9 @@ def recurring_drafts(
 
 def _segments(book: TariffBook, home: Household, term: Term, days: Days) -> list[Segment]:
     segments: list[Segment] = []
-    for whole in pieces(days):
+    first = book.choose(term.tariff_id, SupplyKind.COLLECTED, on=days.from_on).tariff
+    # what is due once must not be due in a part of a month and in the whole ones after it
+    for whole in [days] if _is_due_once(first) else pieces(days):
         for piece in book.segments(term.tariff_id, whole):
             chosen = book.choose(term.tariff_id, SupplyKind.COLLECTED, on=piece.from_on)
             if _is_charged_already(chosen.tariff, piece.from_on):
@@ -65,8 +67,13 @@ def _segments(book: TariffBook, home: Household, term: Term, days: Days) -> list
     return segments
 
 
+def _is_due_once(tariff: Tariff) -> bool:
+    charges = tariff.fixed_charges
+    return bool(charges) and all(each.per in ("season", "year") for each in charges)
+
+
 def _is_charged_already(tariff: Tariff, from_on: date) -> bool:
-    # what is due once a season is due with its first day
-    if not tariff.fixed_charges or any(each.per != "season" for each in tariff.fixed_charges):
+    # what is due once a season is due with its first day, where the tariff says which that is
+    if not tariff.seasons or any(each.per != "season" for each in tariff.fixed_charges):
         return False
     return tariff.season_of(from_on - timedelta(days=1)) == tariff.season_of(from_on)
