@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -147,7 +149,7 @@ def import_site(
     """Import a project file: premises, meters, opening registers, annual use so far, users."""
     document = load_project_file(file)
     begins_on = _first_day(cutover, "--cutover")
-    with _migrated(Settings()).begin() as connection:
+    with _database(Settings()) as engine, engine.begin() as connection:
         rows = import_project(connection, document, cutover_on=begins_on)
         made = add_users(connection, document, renew=renew_passwords)
     if as_json:
@@ -176,7 +178,7 @@ def bill_import(
     openings.check(said, name=str(totals))
     entered = 0
     if not dry_run:
-        with _migrated(Settings()).begin() as connection:
+        with _database(Settings()) as engine, engine.begin() as connection:
             teller = Teller.now(project, "command line")
             entered = take_over(connection, teller, openings, as_of=begins_on)
     result: dict[str, object] = {
@@ -198,9 +200,8 @@ def bill_run(
     settings = Settings()
     allow = settings.allow_unverified_tariffs
     _first_day(period, "--period")
-    engine = _migrated(settings)
     if dry_run:
-        with engine.begin() as connection:
+        with _database(settings) as engine, engine.begin() as connection:
             drawn = runs.draft(connection, project, period, allow_unverified=allow)
         result: dict[str, object] = {
             "period": period,
@@ -211,14 +212,15 @@ def bill_run(
         }
         _print(result, as_json=as_json)
         return
-    done = runs.run(engine, project, period, allow_unverified=allow)
+    with _database(settings) as engine:
+        done = runs.run(engine, project, period, allow_unverified=allow)
     _print(_told(done), as_json=as_json)
 
 
 @bill_app.command("late")
 def bill_late(project: Annotated[str, typer.Option()], *, as_json: AsJson = False) -> None:
     """Enter late charges of who was reminded, where a contract has terms for them."""
-    with _migrated(Settings()).begin() as connection:
+    with _database(Settings()) as engine, engine.begin() as connection:
         result = charge_all(connection, Teller.now(project, "command line"))
     _print({"accounts": result.accounts, "entered": fen_to_yuan(result.fen)}, as_json=as_json)
 
@@ -234,14 +236,15 @@ def bill_revise(
     """Bill a month and all after it again: what comes out otherwise is credited, posted anew."""
     settings = Settings()
     _first_day(first, "--first")
-    done = runs.revise(
-        _migrated(settings),
-        project,
-        first,
-        reason=reason,
-        by="command line",
-        allow_unverified=settings.allow_unverified_tariffs,
-    )
+    with _database(settings) as engine:
+        done = runs.revise(
+            engine,
+            project,
+            first,
+            reason=reason,
+            by="command line",
+            allow_unverified=settings.allow_unverified_tariffs,
+        )
     _print(_told(done), as_json=as_json)
 
 
@@ -258,7 +261,7 @@ def user_add(
         message = f"role {role!r}: allowed: {', '.join(sorted(auth.ROLES))}"
         raise CloudError(message)
     password = auth.generate_password()
-    with _migrated(Settings()).begin() as connection:
+    with _database(Settings()) as engine, engine.begin() as connection:
         if connection.scalar(select(projects.c.id).where(projects.c.id == project)) is None:
             message = f"project {project!r} is unknown"
             raise CloudError(message)
@@ -283,6 +286,16 @@ def _migrated(settings: Settings) -> Engine:
     engine = open_engine(settings.database)
     migrate_schema(engine)
     return engine
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Engine]:
+    # a command leaves no connection open
+    engine = _migrated(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _told(done: Run) -> dict[str, object]:
