@@ -3,8 +3,6 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from pydantic import ValidationError
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from cloud import auth
@@ -21,8 +19,7 @@ from cloud.billing import bundle_commands, runs
 from cloud.billing.commands import allocate
 from cloud.billing.run_repository import Run
 from cloud.config import Settings
-from cloud.database import migrate as migrate_schema
-from cloud.database import open_engine
+from cloud.database import migrated
 from cloud.documents import DocumentError, parse_json, read_text
 from cloud.errors import CloudError
 from cloud.ingest.worker import ingest_worker, rest_of_garbage, run_until_terminated
@@ -97,17 +94,17 @@ def serve() -> None:
     """Serve pages and API; ingest and background work run in the same process."""
     settings = Settings()
     logs.configure(settings.log_format)
-    engine = _migrated(settings)
-    config = uvicorn.Config(
-        create_app(settings, engine),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    rest_of_garbage()
-    uvicorn.Server(config).run()
+    with migrated(settings.database) as engine:
+        config = uvicorn.Config(
+            create_app(settings, engine),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        rest_of_garbage()
+        uvicorn.Server(config).run()
 
 
 @app.command()
@@ -115,9 +112,9 @@ def ingest() -> None:
     """Run one ingest worker of many beside a broker of your own."""
     settings = Settings()
     logs.configure(settings.log_format)
-    engine = _migrated(settings)
-    rest_of_garbage()
-    asyncio.run(run_until_terminated(ingest_worker(engine, settings, lambda: None)))
+    with migrated(settings.database) as engine:
+        rest_of_garbage()
+        asyncio.run(run_until_terminated(ingest_worker(engine, settings, lambda: None)))
 
 
 @app.command()
@@ -125,15 +122,15 @@ def work() -> None:
     """Run the background work: alerts and bill runs."""
     settings = Settings()
     logs.configure(settings.log_format)
-    asyncio.run(Worker(_migrated(settings), settings).run())
+    with migrated(settings.database) as engine:
+        asyncio.run(Worker(engine, settings).run())
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    settings = Settings()
-    _migrated(settings)
-    typer.echo("the schema is up to date")
+    with migrated(Settings().database):
+        typer.echo("the schema is up to date")
 
 
 @app.command("import")
@@ -149,7 +146,7 @@ def import_site(
     """Import a project file: premises, meters, opening registers, annual use so far, users."""
     document = load_project_file(file)
     begins_on = _first_day(cutover, "--cutover")
-    with _database(Settings()) as engine, engine.begin() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         rows = import_project(connection, document, cutover_on=begins_on)
         made = add_users(connection, document, renew=renew_passwords)
     if as_json:
@@ -178,7 +175,7 @@ def bill_import(
     openings.check(said, name=str(totals))
     entered = 0
     if not dry_run:
-        with _database(Settings()) as engine, engine.begin() as connection:
+        with migrated(Settings().database) as engine, engine.begin() as connection:
             teller = Teller.now(project, "command line")
             entered = take_over(connection, teller, openings, as_of=begins_on)
     result: dict[str, object] = {
@@ -201,7 +198,7 @@ def bill_run(
     allow = settings.allow_unverified_tariffs
     _first_day(period, "--period")
     if dry_run:
-        with _database(settings) as engine, engine.begin() as connection:
+        with migrated(settings.database) as engine, engine.begin() as connection:
             drawn = runs.draft(connection, project, period, allow_unverified=allow)
         result: dict[str, object] = {
             "period": period,
@@ -212,7 +209,7 @@ def bill_run(
         }
         _print(result, as_json=as_json)
         return
-    with _database(settings) as engine:
+    with migrated(settings.database) as engine:
         done = runs.run(engine, project, period, allow_unverified=allow)
     _print(_told(done), as_json=as_json)
 
@@ -220,7 +217,7 @@ def bill_run(
 @bill_app.command("late")
 def bill_late(project: Annotated[str, typer.Option()], *, as_json: AsJson = False) -> None:
     """Enter late charges of who was reminded, where a contract has terms for them."""
-    with _database(Settings()) as engine, engine.begin() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         result = charge_all(connection, Teller.now(project, "command line"))
     _print({"accounts": result.accounts, "entered": fen_to_yuan(result.fen)}, as_json=as_json)
 
@@ -236,7 +233,7 @@ def bill_revise(
     """Bill a month and all after it again: what comes out otherwise is credited, posted anew."""
     settings = Settings()
     _first_day(first, "--first")
-    with _database(settings) as engine:
+    with migrated(settings.database) as engine:
         done = runs.revise(
             engine,
             project,
@@ -261,7 +258,7 @@ def user_add(
         message = f"role {role!r}: allowed: {', '.join(sorted(auth.ROLES))}"
         raise CloudError(message)
     password = auth.generate_password()
-    with _database(Settings()) as engine, engine.begin() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         if connection.scalar(select(projects.c.id).where(projects.c.id == project)) is None:
             message = f"project {project!r} is unknown"
             raise CloudError(message)
@@ -280,22 +277,6 @@ def _first_day(period: str, key: str) -> date:
     except ValueError as error:
         message = f"{key}: {period!r}: allowed is a month, YYYY-MM"
         raise CloudError(message) from error
-
-
-def _migrated(settings: Settings) -> Engine:
-    engine = open_engine(settings.database)
-    migrate_schema(engine)
-    return engine
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Engine]:
-    # a command leaves no connection open
-    engine = _migrated(settings)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _told(done: Run) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """One engine for SQLite and PostgreSQL, its migrations, and what their SQL does not share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,24 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         connection.commit()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Give an engine as `open_engine` does, and leave no connection open behind it."""
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def migrated(url: str) -> Iterator[Engine]:
+    """Give an engine as `opened` does, of the newest schema."""
+    with opened(url) as engine:
+        migrate(engine)
+        yield engine
 
 
 def upsert(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cloud.config import Settings
-from cloud.database import open_engine
+from cloud.database import opened
 from cloud.ingest import quarantine
 from cloud.ingest.quarantine import Item
 from protocols.delivery.records import decimal_text, instant
@@ -27,7 +27,7 @@ def list_items(
     as_json: AsJson = False,
 ) -> None:
     """List what waits for a decision."""
-    with open_engine(Settings().database).connect() as connection:
+    with opened(Settings().database) as engine, engine.connect() as connection:
         found, total = quarantine.items(connection, open_only=not every, limit=limit)
     for item in found:
         typer.echo(json.dumps(_fields(item)) if as_json else _line(item))
@@ -38,7 +38,7 @@ def list_items(
 @quarantine_app.command("show")
 def show(number: Number, *, as_json: AsJson = False) -> None:
     """Show what one thing holds, as far as it can be read."""
-    with open_engine(Settings().database).connect() as connection:
+    with opened(Settings().database) as engine, engine.connect() as connection:
         item = quarantine.item(connection, number)
         inside = quarantine.contents(connection, number)
     readings = [
@@ -75,7 +75,7 @@ def replay(
 ) -> None:
     """Store what this version can read of it and did not store before."""
     now_us = time.time_ns() // 1000
-    with open_engine(Settings().database).begin() as connection:
+    with opened(Settings().database) as engine, engine.begin() as connection:
         again = quarantine.replay(connection, number, by=by, now_us=now_us, may_die=may_die)
     typer.echo(f"{again.stored} readings stored")
     if again.waiting:
@@ -87,7 +87,7 @@ def discard(
     number: Number, note: Annotated[str, typer.Option(help="why")], by: By = "operator"
 ) -> None:
     """Note that it is of no use; its bytes are kept."""
-    with open_engine(Settings().database).begin() as connection:
+    with opened(Settings().database) as engine, engine.begin() as connection:
         now_us = time.time_ns() // 1000
         quarantine.discard(connection, number, by=by, note=note, now_us=now_us)
     typer.echo(f"number {number} is discarded")

@@ -10,7 +10,7 @@ from cloud.billing import verify_bill
 from cloud.billing.bundle import bundle_of
 from cloud.billing.verify_bill.__main__ import main
 from cloud.config import Settings
-from cloud.database import migrate, open_engine
+from cloud.database import migrated
 from cloud.errors import CloudError
 
 
@@ -18,13 +18,8 @@ def evidence(
     bill: str, out: Annotated[Path, typer.Option(help="where the bundle is written")]
 ) -> None:
     """Write all that a bill stands on and compute the bill anew from it; exit 1 if it differs."""
-    engine = open_engine(Settings().database)
-    try:
-        migrate(engine)
-        with engine.connect() as connection:
-            raw = bundle_of(connection.execution_options(readonly=True), bill)
-    finally:
-        engine.dispose()
+    with migrated(Settings().database) as engine, engine.connect() as connection:
+        raw = bundle_of(connection.execution_options(readonly=True), bill)
     try:
         out.write_bytes(raw)
     except OSError as error:

@@ -2,16 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection
 
 from cloud.config import Settings
-from cloud.database import migrate, open_engine
+from cloud.database import migrated
 from cloud.documents import DocumentError
 from cloud.metering import manual_reads
 from cloud.metering.file_reads import Filing, file_reads
@@ -48,7 +45,7 @@ def import_file(
         raise DocumentError(message) from error
     rows = rows_of(body, name=str(file))
     filing = Filing(project, file.name, by, round_id)
-    with _transaction() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         done = file_reads(connection, filing, rows, confirmed=confirmed, dry_run=dry_run)
     counts = {
         "stored": 0 if dry_run else done.stored,
@@ -78,17 +75,6 @@ def undo_import(
 ) -> None:
     """Withdraw every read of an import; they stay on file."""
     now_us = time.time_ns() // 1000
-    with _transaction() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         undone = manual_reads.undo_import(connection, number, by=by, why=why, now_us=now_us)
     typer.echo(f"{undone} reads withdrawn")
-
-
-@contextmanager
-def _transaction() -> Iterator[Connection]:
-    engine = open_engine(Settings().database)
-    try:
-        migrate(engine)
-        with engine.begin() as connection:
-            yield connection
-    finally:
-        engine.dispose()

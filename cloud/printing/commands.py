@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from cloud.billing.bill_tables import bills
 from cloud.config import Settings
-from cloud.database import migrate, open_engine
+from cloud.database import migrated
 from cloud.errors import CloudError, NotFoundError
 from cloud.ledger.tables import accounts
 from cloud.printing import sources
@@ -74,13 +74,8 @@ def print_sheet(
 
 @contextmanager
 def _reader(settings: Settings) -> Iterator[Connection]:
-    engine = open_engine(settings.database)
-    try:
-        migrate(engine)
-        with engine.connect() as connection:
-            yield connection.execution_options(readonly=True)
-    finally:
-        engine.dispose()
+    with migrated(settings.database) as engine, engine.connect() as connection:
+        yield connection.execution_options(readonly=True)
 
 
 def _project_of(connection: Connection, account: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cloud.config import Settings
-from cloud.database import migrate, open_engine
+from cloud.database import migrated
 from cloud.errors import CloudError
 from cloud.proofs import proving
 from protocols.delivery import verify_proof
@@ -17,9 +17,7 @@ def prove(
     out: Annotated[Path, typer.Option(help="where the proof is written")],
 ) -> None:
     """Write a proof of a device's records that needs no trust in this service."""
-    engine = open_engine(Settings().database)
-    migrate(engine)
-    with engine.connect() as connection:
+    with migrated(Settings().database) as engine, engine.connect() as connection:
         reader = connection.execution_options(readonly=True)
         wanted = proving.find(reader, reading)
         raw = proving.prove(reader, wanted)

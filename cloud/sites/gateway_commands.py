@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from cloud.config import Settings
-from cloud.database import migrate, open_engine
+from cloud.database import migrated
 from cloud.errors import CloudError, NotFoundError
 from cloud.proofs import repository as keys
 from cloud.proofs import service as proofs
@@ -34,7 +34,7 @@ def enrol(
         checked_id(gateway)
     except ValueError as error:
         raise CloudError(str(error)) from error
-    with _engine().begin() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         if connection.scalar(select(projects.c.id).where(projects.c.id == project)) is None:
             message = f"project {project!r} is unknown"
             raise CloudError(message)
@@ -58,7 +58,7 @@ def trust_key(
 ) -> None:
     """Let a key vouch for what a gateway delivers; earlier signatures are judged again."""
     from_us = _instant(since) if since else None
-    with _engine().begin() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         proofs.trust_key(connection, gateway, key, from_us=from_us)
     typer.echo(f"trusted for {gateway}")
 
@@ -66,7 +66,7 @@ def trust_key(
 @gateway_app.command("revoke-key")
 def revoke_key(gateway: str, key: KeyArgument) -> None:
     """Let a key vouch for nothing that is received from now on."""
-    with _engine().begin() as connection:
+    with migrated(Settings().database) as engine, engine.begin() as connection:
         proofs.revoke_key(connection, gateway, key, time.time_ns() // 1000)
     typer.echo(f"revoked for {gateway}")
 
@@ -74,7 +74,7 @@ def revoke_key(gateway: str, key: KeyArgument) -> None:
 @gateway_app.command("keys")
 def list_keys(gateway: str) -> None:
     """Print a gateway's keys and when each vouches, one a line."""
-    with _engine().connect() as connection:
+    with migrated(Settings().database) as engine, engine.connect() as connection:
         reader = connection.execution_options(readonly=True)
         if keys.project_of(reader, gateway) is None:
             message = f"gateway {gateway!r} is unknown"
@@ -84,12 +84,6 @@ def list_keys(gateway: str) -> None:
             end = "" if item.revoked_us is None else instant(item.revoked_us).isoformat()
             until = f"revoked {end}" if end else "valid"
             typer.echo("  ".join(part for part in (key_text(item.key), until, begin) if part))
-
-
-def _engine() -> Engine:
-    engine = open_engine(Settings().database)
-    migrate(engine)
-    return engine
 
 
 def _instant(text: str) -> int:

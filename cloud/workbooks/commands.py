@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cloud.config import Settings
-from cloud.database import migrate, open_engine
+from cloud.database import migrated
 from cloud.web.i18n import language_of
 from cloud.web.report_frame import Span
 from cloud.web.reports import NAMES, workbook
@@ -22,13 +22,8 @@ def report(
 ) -> None:
     """Write a report of the books as a workbook."""
     span = Span(first, last)
-    engine = open_engine(Settings().database)
-    try:
-        migrate(engine)
-        with engine.connect() as connection:
-            reader = connection.execution_options(readonly=True)
-            made = workbook(reader, project, name, span=span, language=language_of(language))
-    finally:
-        engine.dispose()
+    with migrated(Settings().database) as engine, engine.connect() as connection:
+        reader = connection.execution_options(readonly=True)
+        made = workbook(reader, project, name, span=span, language=language_of(language))
     out.write_bytes(made)
     typer.echo(f"wrote {out}")
