@@ -154,6 +154,10 @@ class GatewayNode:
                 self.watch.discard()
             self._start(self.signer.sign())
 
+    def epochs(self) -> list[int]:
+        """Return the epoch of each lane."""
+        return [self.journal.status(lane).epoch for lane in LANES]
+
     async def note(self, event: Event) -> None:
         """Commit and seal an event at once, as edge.recorder does."""
         with suppress(JournalFullError):

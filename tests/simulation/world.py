@@ -185,6 +185,13 @@ class World:
         self.growing = False
         self._drain(self.loop.now_s + _LATE_S)
         if self.plan.signs:
+            self._sign_last()
+
+    def _sign_last(self) -> None:
+        # what is fenced only now goes on in an epoch of its own, which is signed again
+        signed: list[list[int]] = []
+        while (epochs := [node.epochs() for node in self.nodes]) != signed:
+            signed = epochs
             for node in self.nodes:
                 node.sign_last()
             self._drain()
