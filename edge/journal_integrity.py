@@ -40,6 +40,14 @@ def check_owner(db: sqlite3.Connection, path: Path, gateway: str) -> None:
 
 def faults(db: sqlite3.Connection, gateway: str) -> Iterator[str]:
     """Give what is wrong with an open journal; sqlite3.DatabaseError says it too."""
+    try:
+        yield from _faults(db, gateway)
+    except (TypeError, ValueError, AttributeError) as error:
+        # one flipped bit makes a text or a number of what were bytes
+        yield f"a value is of another kind: {error}"
+
+
+def _faults(db: sqlite3.Connection, gateway: str) -> Iterator[str]:
     for (line,) in db.execute("PRAGMA integrity_check(3)"):
         if line != "ok":
             yield str(line)

@@ -1,6 +1,7 @@
 """A damaged journal: the gateway starts, no batch differs, and what is missing is told."""
 
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -344,3 +345,24 @@ def test_a_clean_kill_tells_nothing(open_journal: OpenJournal, tmp_path: Path) -
     with closing(Journal(folder / "gw-1.journal", "gw-1")) as after:
         assert events(after) == []
         assert sealed(after) == sealed(journal)
+
+
+@pytest.mark.parametrize(("place", "flip"), [(0, 1), (2, 1), (3, 0x80)])
+def test_a_value_of_another_kind_costs_its_batch_alone(
+    place: int, flip: int, open_journal: OpenJournal
+) -> None:
+    journal = open_journal()
+    held = fill_big(journal, random.Random(6))
+    journal.close()
+    data = bytearray(journal.path.read_bytes())
+    # a row's header tells of an id of 16 bytes, a number, a root of 32 and a payload: odd ones
+    # mean a text, small ones a number
+    header = re.search(rb"\x2c[\x01\x02\x08\x09]\x4c[\x81-\x84]", data)
+    assert header is not None
+    data[header.start() + place] ^= flip
+    journal.path.write_bytes(bytes(data))
+    with closing(Journal(journal.path, "gw-1")) as after:
+        kept = sealed(after)
+        assert sum(kept.get(name) != payload for name, payload in held.items()) <= 1
+        assert [event.kind for event in events(after)].count("journal_damaged") == 1
+        fill(after, 1)
