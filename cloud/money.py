@@ -64,4 +64,4 @@ def decimals_of(value: Decimal) -> int:
 
 def unscaled(number: int, exponent: int) -> Decimal:
     """Give number x 10**exponent exactly; the inverse of scaled."""
-    return Decimal((int(number < 0), tuple(map(int, str(abs(number)))), exponent))
+    return Decimal(int(number)).scaleb(exponent, EXACT)

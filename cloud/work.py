@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cloud.alerts import service as alerts
 from cloud.billing import repository as billing
-from cloud.billing import runs
+from cloud.billing import run_steps, runs
 from cloud.config import Settings
 from cloud.errors import RefusedError
 from cloud.ingest import repository as ingest
@@ -93,7 +93,7 @@ class Worker:
             if held.started_by == runs.ENTERED_BY:
                 runs.finish(self._engine, held.key)
             else:
-                runs.advance(self._engine, held.key)
+                run_steps.advance(self._engine, held.key)
 
     def _charge_lateness(self, now_us: int) -> None:
         # once a local day, where a contract has terms for it

@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
+from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, Connection, Row, select
 
 from cloud.billing.bill_tables import bills, credit_notes, line_items, pool_shares, pool_statements
 from cloud.billing.drafts import Draft, Item, Key, Reversal, Sheet
+from cloud.bulk import insert_rows
+
+# what a bill's row takes from its draft as it is there
+_OF_BILL: Final = tuple(
+    name for name in Draft.__struct_fields__ if name not in ("items", "closings", "estimated")
+)
+_facts_of: Final = attrgetter(*_OF_BILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +102,25 @@ def save_bills(
     connection: Connection, posted: Sequence[tuple[str, Draft]], *, project_id: str, at_us: int
 ) -> None:
     """Post bills (number, draft) with their line items."""
-    if not posted:
-        return
-    fields = [
-        name for name in Draft.__struct_fields__ if name not in ("items", "closings", "estimated")
-    ]
-    connection.execute(
-        bills.insert(),
+    insert_rows(
+        connection,
+        bills,
+        ("id", "number", "project_id", "posted_us", "estimated", *_OF_BILL),
         [
-            {name: getattr(draft, name) for name in fields}
-            | {"id": draft.id, "number": number, "project_id": project_id, "posted_us": at_us}
-            | {"estimated": int(draft.estimated)}
+            (draft.id, number, project_id, at_us, int(draft.estimated), *_facts_of(draft))
             for number, draft in posted
         ],
     )
-    rows = [
-        {name: getattr(item, name) for name in Item.__struct_fields__}
-        | {"bill_id": draft.id, "position": position}
-        for _, draft in posted
-        for position, item in enumerate(draft.items)
-    ]
-    if rows:
-        connection.execute(line_items.insert(), rows)
+    insert_rows(
+        connection,
+        line_items,
+        ("bill_id", "position", *Item.__struct_fields__),
+        [
+            (draft.id, position, *astuple(item))
+            for _, draft in posted
+            for position, item in enumerate(draft.items)
+        ],
+    )
 
 
 def save_credits(
@@ -147,27 +153,16 @@ def save_sheets(connection: Connection, sheets: Sequence[Sheet]) -> None:
     """Post public sheets 公示表 with every premise's share."""
     fields = [name for name in Sheet.__struct_fields__ if name not in ("shares", "closings")]
     rows = [{name: getattr(sheet, name) for name in fields} for sheet in sheets]
-    shares = [
-        {
-            "pool_id": sheet.pool_id,
-            "period": sheet.period,
-            "premise_id": premise,
-            "weight": weight,
-            "amount_fen": fen,
-        }
-        for sheet in sheets
-        for premise, weight, fen in sheet.shares
-    ]
     if rows:
         connection.execute(pool_statements.insert(), rows)
-    if shares:
-        connection.execute(pool_shares.insert(), shares)
+    insert_rows(
+        connection,
+        pool_shares,
+        ("pool_id", "period", "premise_id", "weight", "amount_fen"),
+        [(sheet.pool_id, sheet.period, *share) for sheet in sheets for share in sheet.shares],
+    )
 
 
 def _draft(row: Row[Any], items: tuple[Item, ...]) -> Draft:
-    fields = {
-        name: getattr(row, name)
-        for name in Draft.__struct_fields__
-        if name not in ("items", "closings", "estimated")
-    }
+    fields = {name: getattr(row, name) for name in _OF_BILL}
     return Draft(**fields, items=items, estimated=bool(row.estimated))

@@ -43,8 +43,8 @@ class Drawing:
     def __init__(
         self, connection: Connection, book: TariffBook, project_id: str, zone: ZoneInfo
     ) -> None:
+        self.book = book
         self._connection = connection
-        self._book = book
         self._project_id = project_id
         self._zone = zone
 
@@ -54,7 +54,7 @@ class Drawing:
         What was billed before and comes out otherwise is taken back and billed anew, so that later
         annual tiers follow. Left alone are shares of pools, single charges, and what is held now.
         """
-        return _Accounts(self._connection, self._book, self._zone, names, first).draw(first, last)
+        return _Accounts(self._connection, self.book, self._zone, names, first).draw(first, last)
 
     def pools(self, period: str, uses: Mapping[str, Use]) -> Drawn:
         """Share the pools of a period, from what its accounts used."""
@@ -63,7 +63,7 @@ class Drawing:
         pools = [pool for pool in every if pool.is_on]
         if pools:
             estate, held = self._estate(period, uses, [pool.master_id for pool in pools])
-            sheets, waiting = share_pools(self._book, pools, estate)
+            sheets, waiting = share_pools(self.book, pools, estate)
             drawn.drafts = [*sheets, *shared_drafts(pools, sheets, estate)]
             drawn.held[period] = [*held, *waiting]
         return drawn

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, select
+from sqlalchemy import Connection, Row, Table, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from cloud.billing.drafts import Drafted, Held, Use, kind_of, pack, unpack, unpack_use
 from cloud.billing.run_tables import bill_runs, drafts, exceptions, run_shards, uses
+from cloud.bulk import insert_rows
 from cloud.database import upsert
 from cloud.errors import NotFoundError
 
@@ -127,9 +128,24 @@ def claim(connection: Connection, key: RunKey, *, done: str) -> Shard | None:
         .with_for_update(skip_locked=True)
     )
     row = connection.execute(query).one_or_none()
-    if row is None:
+    return None if row is None else _shard(row)
+
+
+def one_of_many(connection: Connection, key: RunKey, *, done: str, place: int) -> Shard | None:
+    """Return one of the shards that `claim` would, by a place among them, and claim nothing."""
+    mine = key.of(run_shards) & (run_shards.c.done == done)
+    count = connection.scalar(select(func.count()).select_from(run_shards).where(mine)) or 0
+    if not count:
         return None
-    return Shard(row.shard, tuple(json.loads(row.accounts)), row.first_bill, row.first_credit)
+    query = select(run_shards).where(mine).order_by(run_shards.c.shard)
+    return _shard(connection.execute(query.offset(place % count).limit(1)).one())
+
+
+def has_done(connection: Connection, key: RunKey, shard: int) -> str | None:
+    """Return which phase a shard has done as its last, None if its run is gone."""
+    mine = key.of(run_shards) & (run_shards.c.shard == shard)
+    done: str | None = connection.scalar(select(run_shards.c.done).where(mine))
+    return done
 
 
 def is_any(connection: Connection, key: RunKey, *, done: str) -> bool:
@@ -148,10 +164,7 @@ def shards_done(connection: Connection, key: RunKey) -> Counter[str]:
 def shards_of(connection: Connection, key: RunKey) -> list[Shard]:
     """Return the shards of a run, in order."""
     query = select(run_shards).where(key.of(run_shards)).order_by(run_shards.c.shard)
-    return [
-        Shard(row.shard, tuple(json.loads(row.accounts)), row.first_bill, row.first_credit)
-        for row in connection.execute(query)
-    ]
+    return [_shard(row) for row in connection.execute(query)]
 
 
 def change_shard(connection: Connection, key: RunKey, shard: int, **values: object) -> None:
@@ -164,14 +177,13 @@ def save_drafts(
     connection: Connection, key: RunKey, shard: int, some: Sequence[Drafted], *, first: int = 0
 ) -> None:
     """Keep drafts of a shard in their order, from a position on."""
+    columns = (*key.row, "shard", "position", "kind", "total_fen", "body")
+    mine = (*key.row.values(), shard)
     rows = [
-        key.row
-        | {"shard": shard, "position": first + place, "kind": kind_of(drafted)}
-        | {"total_fen": drafted.total_fen, "body": pack(drafted)}
+        (*mine, first + place, kind_of(drafted), drafted.total_fen, pack(drafted))
         for place, drafted in enumerate(some)
     ]
-    if rows:
-        connection.execute(drafts.insert(), rows)
+    insert_rows(connection, drafts, columns, rows)
 
 
 def drafts_of(connection: Connection, key: RunKey, shard: int | None = None) -> list[Drafted]:
@@ -198,12 +210,10 @@ def counts(connection: Connection, key: RunKey) -> dict[tuple[int, str], tuple[i
 
 def save_uses(connection: Connection, key: RunKey, shard: int, some: Mapping[str, Use]) -> None:
     """Keep what meter points used."""
-    rows = [
-        key.row | {"meter_point_id": name, "shard": shard, "body": pack(use)}
-        for name, use in sorted(some.items())
-    ]
-    if rows:
-        connection.execute(uses.insert(), rows)
+    columns = (*key.row, "shard", "meter_point_id", "body")
+    mine = (*key.row.values(), shard)
+    rows = [(*mine, name, pack(use)) for name, use in sorted(some.items())]
+    insert_rows(connection, uses, columns, rows)
 
 
 def uses_of(connection: Connection, key: RunKey) -> dict[str, Use]:
@@ -274,6 +284,10 @@ def drop_held(connection: Connection, project_id: str, period: str) -> None:
             exceptions.c.project_id == project_id, exceptions.c.period == period
         )
     )
+
+
+def _shard(row: Row[Any]) -> Shard:
+    return Shard(row.shard, tuple(json.loads(row.accounts)), row.first_bill, row.first_credit)
 
 
 def _shard_row(key: RunKey, shard: int, names: Sequence[str], *, done: str = "") -> dict[str, Any]:

@@ -5,51 +5,26 @@ A run is worked out (rating), may be looked at (drafted), is posted (posting) an
 whoever dies gives it back, whoever comes goes on.
 """
 
-import math
 import time
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-import structlog
 from sqlalchemy import Connection, Engine
 
 from cloud.billing import posting, repository, run_repository
 from cloud.billing.cycles import days_of
 from cloud.billing.drafts import Draft, Drafted, Held
 from cloud.billing.drawing import Drawing, Drawn, periods_of
-from cloud.billing.run_repository import Run, RunKey, Shard
+from cloud.billing.run_repository import Run, RunKey
+from cloud.billing.run_steps import Phase, advance
 from cloud.billing.tariff_book import TariffBook
 from cloud.errors import RefusedError
 from cloud.ledger import repository as accounts
 from cloud.sites.zones import zone_of
 
-log = structlog.get_logger("billing")
-
 ENTERED_BY: Final = "bill run"
 ACCOUNTS_AT_ONCE: Final = 200
-_WAIT_S: Final = 0.05
-# shares of pools stand behind everything else of their shard
-_SHARES_FROM: Final = 1_000_000_000
-
-
-class Phase(StrEnum):
-    """Where a run stands."""
-
-    RATING = "rating"
-    DRAFTED = "drafted"
-    POSTING = "posting"
-    FINISHED = "finished"
-
-
-class Step(StrEnum):
-    """What came of one step."""
-
-    DONE = "done"
-    OTHERS = "others are at work on what is left"
-    NOTHING = "nothing is to be done"
 
 
 @dataclass(frozen=True)
@@ -163,34 +138,6 @@ def start_again(
     )
 
 
-def advance(engine: Engine, key: RunKey, *, within_s: float = math.inf) -> None:
-    """Do what is to be done of a run, and wait for others who are at it, for so long."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until and (done := step(engine, key)) is not Step.NOTHING:
-        if done is Step.OTHERS:
-            time.sleep(_WAIT_S)
-
-
-def step(engine: Engine, key: RunKey) -> Step:
-    """Do one step of a run in a transaction of its own."""
-    with engine.begin() as connection:
-        held = run_repository.required_run(connection, key)
-        before = {Phase.RATING: "", Phase.POSTING: Phase.RATING}.get(Phase(held.phase))
-        if before is None:
-            return Step.NOTHING
-        shard = run_repository.claim(connection, key, done=before)
-        if shard is not None:
-            _work(connection, held, shard)
-            return Step.DONE
-        if run_repository.is_any(connection, key, done=before):
-            return Step.OTHERS
-        # the last of them ends the phase, once
-        if run_repository.required_run(connection, key, lock=True).phase != held.phase:
-            return Step.DONE
-        _end_phase(connection, held)
-        return Step.DONE
-
-
 def unfinished(connection: Connection) -> list[Run]:
     """Return the runs that wait for nobody: all but those that somebody is to look at."""
     phases = (Phase.RATING, Phase.DRAFTED, Phase.POSTING)
@@ -290,73 +237,6 @@ def _begin(
     shards = _shards(connection, key.project_id, first, key.period)
     run_repository.add_run(connection, made, shards)
     return made
-
-
-def _work(connection: Connection, run: Run, shard: Shard) -> None:
-    if run.phase == Phase.POSTING:
-        posting.post_shard(connection, run, shard)
-        run_repository.change_shard(connection, run.key, shard.shard, done=Phase.POSTING)
-        return
-    book, drawing = _drawing(connection, run)
-    drawn = drawing.accounts(shard.accounts, run.first, run.period)
-    repository.save_tariffs(connection, book.used)
-    run_repository.save_drafts(connection, run.key, shard.shard, drawn.drafts)
-    if run.number == 1:
-        run_repository.save_uses(connection, run.key, shard.shard, drawn.uses)
-    run_repository.save_held(connection, run.project_id, drawn.held, account_ids=shard.accounts)
-    run_repository.change_shard(connection, run.key, shard.shard, done=Phase.RATING)
-
-
-def _end_phase(connection: Connection, run: Run) -> None:
-    if run.phase == Phase.POSTING:
-        run_repository.drop_drafts(connection, run.key)
-        run_repository.drop_shards(connection, run.key)
-        finished_us = time.time_ns() // 1000
-        run_repository.change_run(
-            connection, run.key, phase=Phase.FINISHED, finished_us=finished_us
-        )
-        log.info("bills_posted", project=run.project_id, period=run.period, bills=run.bills)
-        return
-    if run.number == 1:
-        _share_pools(connection, run)
-    counts = run_repository.counts(connection, run.key)
-    billed = [found for (_, kind), found in counts.items() if kind == "bill"]
-    credited = [found for (_, kind), found in counts.items() if kind == "credit"]
-    run_repository.change_run(
-        connection,
-        run.key,
-        phase=Phase.DRAFTED,
-        bills=sum(count for count, _ in billed),
-        credits=sum(count for count, _ in credited),
-        total_fen=sum(fen for _, fen in billed) - sum(fen for _, fen in credited),
-        held=run_repository.count_held(connection, run.project_id, run.first, run.period),
-    )
-
-
-def _share_pools(connection: Connection, run: Run) -> None:
-    book, drawing = _drawing(connection, run)
-    drawn = drawing.pools(run.period, run_repository.uses_of(connection, run.key))
-    repository.save_tariffs(connection, book.used)
-    run_repository.save_held(connection, run.project_id, drawn.held)
-    shards = run_repository.shards_of(connection, run.key)
-    firsts = [shard.accounts[0] for shard in shards]
-    by_shard: dict[int, list[Drafted]] = {}
-    for each in drawn.drafts:
-        # sheets have a shard of their own, behind those of the accounts
-        place = (
-            bisect_right(firsts, each.account_id) - 1 if isinstance(each, Draft) else len(shards)
-        )
-        by_shard.setdefault(place, []).append(each)
-    if len(shards) in by_shard:
-        run_repository.add_shard(connection, run.key, len(shards), done=Phase.RATING)
-    for place, some in by_shard.items():
-        run_repository.save_drafts(connection, run.key, place, some, first=_SHARES_FROM)
-
-
-def _drawing(connection: Connection, run: Run) -> tuple[TariffBook, Drawing]:
-    book = TariffBook.built_in(allow_unverified=run.allow_unverified)
-    zone = zone_of(connection, run.project_id)
-    return book, Drawing(connection, book, run.project_id, zone)
 
 
 def _shards(connection: Connection, project_id: str, first: str, last: str) -> list[Sequence[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from cloud.bulk import insert_rows, take_ids
 from cloud.database import insert_new
 from cloud.errors import NotFoundError
 from cloud.ledger.entries import Book, Charge, Entry, Kind, Line
@@ -110,45 +111,35 @@ def add_entries(connection: Connection, stamp: Stamp, fresh: Sequence[Fresh]) ->
     """Enter balanced entries; return their ids, in order."""
     if not fresh:
         return []
-    rows = [
-        {
-            "project_id": stamp.project_id,
-            "account_id": item.account_id,
-            "kind": item.entry.kind,
-            "counts_as": item.counts_as,
-            "key": item.key,
-            "request": item.request,
-            "number": item.number,
-            "reverses": item.reverses,
-            "entered_on": stamp.entered_on,
-            "entered_us": stamp.entered_us,
-            "entered_by": stamp.entered_by,
-            "note": item.note,
-        }
-        for item in fresh
-    ]
-    made = connection.execute(
-        entries.insert().returning(entries.c.id, sort_by_parameter_order=True), rows
-    )
-    ids = [int(identity) for identity in made.scalars()]
-    connection.execute(
-        lines.insert(),
+    ids = take_ids(connection, entries, len(fresh))
+    stamped = (stamp.project_id, stamp.entered_on, stamp.entered_us, stamp.entered_by)
+    insert_rows(
+        connection,
+        entries,
+        (
+            *("id", "project_id", "entered_on", "entered_us", "entered_by", "account_id"),
+            *("kind", "counts_as", "key", "request", "number", "reverses", "note"),
+        ),
         [
-            {
-                "entry_id": identity,
-                "position": position,
-                "book": line.book,
-                "amount_fen": line.amount_fen,
-                "period": line.charge.period if line.charge else None,
-                "item": line.charge.item if line.charge else None,
-                "late": bool(line.charge and line.charge.late),
-                "channel": line.channel,
-            }
-            for identity, item in zip(ids, fresh, strict=True)
-            for position, line in enumerate(item.entry.lines)
+            (
+                *(identity, *stamped, each.account_id, each.entry.kind.value),
+                *(each.counts_as.value, each.key, each.request),
+                *(each.number, each.reverses, each.note),
+            )
+            for identity, each in zip(ids, fresh, strict=True)
         ],
     )
-    return ids
+    insert_rows(
+        connection,
+        lines,
+        ("entry_id", "position", "book", "amount_fen", "channel", "period", "item", "late"),
+        [
+            (identity, place, line.book.value, line.amount_fen, line.channel, *_owed(line.charge))
+            for identity, each in zip(ids, fresh, strict=True)
+            for place, line in enumerate(each.entry.lines)
+        ],
+    )
+    return list(ids)
 
 
 def next_numbers(connection: Connection, project_id: str, kind: str, *, count: int = 1) -> int:
@@ -213,6 +204,10 @@ def imbalance(connection: Connection) -> list[int]:
         .having(func.sum(lines.c.amount_fen) != 0)
     )
     return list(connection.scalars(query))
+
+
+def _owed(charge: Charge | None) -> tuple[str | None, str | None, bool]:
+    return (None, None, False) if charge is None else (charge.period, charge.item, charge.late)
 
 
 def _entered(connection: Connection, rows: Iterable[Row[Any]]) -> list[Entered]:

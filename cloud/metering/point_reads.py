@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 
 from cloud.metering import raw_reads, repository
 from cloud.metering import verdict_repository as verdicts
-from cloud.metering.edits import Overlay, overlays_of
+from cloud.metering.edits import Overlay
 from cloud.metering.installs import Install, RegisterRead
 from cloud.metering.registers import known_reads
 from cloud.metering.repository import Mounted
 from cloud.metering.screening import Rule
 from cloud.metering.shapes import HISTORY_US, History, history_of
-from cloud.metering.verification import screen_points
+from cloud.metering.verification import screened_points
 
 HOUR_US: Final = 3_600_000_000
 MARGIN_US: Final = 2 * HOUR_US
@@ -41,17 +41,14 @@ def reads_of_points(
 ) -> dict[str, "PointReads"]:
     """Return the reads of meter points, their verdicts brought up to date; NotFoundError."""
     zones = repository.time_zones_of(connection, meter_point_ids)
-    screen_points(connection, meter_point_ids)
-    mounted = repository.mounted_at(connection, meter_point_ids)
-    overlays = overlays_of(connection, meter_point_ids)
+    standing, _ = screened_points(connection, sorted(set(meter_point_ids)))
     found = verdicts.findings_by_point(connection, meter_point_ids, rules=_ASIDE)
     return {
         name: PointReads(
             connection,
             _Decided(
                 ZoneInfo(zones[name]),
-                mounted[name],
-                overlays[name],
+                *standing[name],
                 frozenset(
                     (item.read_at_us, item.count, item.source)
                     for item in found[name]

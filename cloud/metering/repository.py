@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, func, select
 
+from cloud.bulk import insert_rows
 from cloud.errors import NotFoundError
 from cloud.metering.accounts import AccountShare
 from cloud.metering.installs import Install
@@ -179,10 +180,10 @@ def save_closings(connection: Connection, rows: Sequence[dict[str, object]]) -> 
     )
     last = {(name, end_us): revision for name, end_us, revision in connection.execute(query)}
     numbered = [
-        {**row, "revision": 1 + last.get((row["meter_point_id"], row["end_us"]), 0)} for row in rows
+        (*row.values(), 1 + last.get((row["meter_point_id"], row["end_us"]), 0)) for row in rows
     ]
     if numbered:
-        connection.execute(closings.insert(), numbered)
+        insert_rows(connection, closings, (*rows[0], "revision"), numbered)
 
 
 def owners_of(

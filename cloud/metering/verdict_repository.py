@@ -28,7 +28,17 @@ class WeekScreened:
 
     week: int
     rows: int
-    state: State
+    packed: str
+
+    @classmethod
+    def of(cls, week: int, rows: int, state: State) -> "WeekScreened":
+        """Return a week with where screening stands after it."""
+        return cls(week, rows, msgspec.json.encode(state).decode())
+
+    @property
+    def state(self) -> State:
+        """Read where screening stood: most weeks are never asked."""
+        return msgspec.json.decode(self.packed, type=State)
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def weeks_screened(
     query = select(numbered).where(numbered.c.place <= weeks).order_by(numbered.c.week)
     found: dict[tuple[str, int], list[WeekScreened]] = {}
     for row in connection.execute(query):
-        made = _week(row.week, row.rows, row.state)
+        made = WeekScreened(row.week, row.rows, row.state)
         found.setdefault((row.meter_point_id, row.installed_at_us), []).append(made)
     return found
 
@@ -98,7 +108,7 @@ def week_before(
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _week(row.week, row.rows, row.state)
+    return None if row is None else WeekScreened(row.week, row.rows, row.state)
 
 
 def save_weeks(
@@ -128,7 +138,7 @@ def save_weeks(
         | {
             "week": item.week,
             "rows": item.rows,
-            "state": msgspec.json.encode(item.state).decode(),
+            "state": item.packed,
         }
         for item in done
     ]
@@ -270,7 +280,3 @@ def received_us(connection: Connection, batch_ids: Iterable[bytes]) -> dict[byte
         )
         found.update((batch, at_us) for batch, at_us in connection.execute(query))
     return found
-
-
-def _week(week: int, rows: int, state: str) -> WeekScreened:
-    return WeekScreened(week, rows, msgspec.json.decode(state, type=State))

@@ -1,7 +1,7 @@
 """Validation of reads 校验: every verdict stored, week by week, and the raw reads left alone."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -40,20 +40,34 @@ def screen_point(connection: Connection, meter_point_id: str, *, anew: bool = Fa
 def screen_points(connection: Connection, meter_point_ids: Iterable[str]) -> int:
     """Bring the verdicts of many meter points up to date; return how many weeks it took."""
     names = sorted(set(meter_point_ids))
-    receipts: dict[bytes, int] = {}
-    return sum(
-        _screen_some(connection, names[start : start + _POINTS_AT_ONCE], receipts)
-        for start in range(0, len(names), _POINTS_AT_ONCE)
-    )
+    weeks = 0
+    for start in range(0, len(names), _POINTS_AT_ONCE):
+        _, screened = screened_points(connection, names[start : start + _POINTS_AT_ONCE])
+        weeks += screened
+    return weeks
 
 
-def _screen_some(connection: Connection, names: Sequence[str], receipts: dict[bytes, int]) -> int:
+def screened_points(
+    connection: Connection, names: Sequence[str]
+) -> tuple[dict[str, tuple[list[Mounted], Overlay]], int]:
+    """Bring verdicts up to date as `screen_points` does; return what they stand on, by point."""
     repository.lock_meter_points(connection, names)
     overlays = overlays_of(connection, names)
-    held = verdicts.weeks_screened(connection, names, weeks=LATE_WEEKS + 1)
+    every = repository.mounted_at(connection, names)
+    weeks = _screen_some(connection, every, overlays)
+    return {name: (mounted, overlays[name]) for name, mounted in every.items()}, weeks
+
+
+def _screen_some(
+    connection: Connection,
+    every: Mapping[str, Sequence[Mounted]],
+    overlays: Mapping[str, Overlay],
+) -> int:
+    receipts: dict[bytes, int] = {}
+    held = verdicts.weeks_screened(connection, list(every), weeks=LATE_WEEKS + 1)
     waiting: list[tuple[_Screening, dict[int, WeekScreened], int]] = []
     wanted: list[tuple[Mounted, int]] = []
-    for name, all_mounted in repository.mounted_at(connection, names).items():
+    for name, all_mounted in every.items():
         for mounted in all_mounted:
             weeks = {
                 item.week: item for item in held.get((name, mounted.install.installed_at_us), ())
@@ -129,7 +143,7 @@ class _Screening:
             near = following if following is not None and following.week == this.week + 1 else None
             state, findings = self._week(this, near, state)
             found += [(this.week, finding) for finding in findings]
-            done.append(WeekScreened(this.week, rows[this.week], state))
+            done.append(WeekScreened.of(this.week, rows[this.week], state))
             unchanged = this.week in held and held[this.week].state == state
             if this.week >= last_dirty and unchanged:
                 break

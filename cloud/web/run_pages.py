@@ -6,9 +6,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from cloud.billing import run_repository, runs
+from cloud.billing import run_repository, run_steps, runs
 from cloud.billing.run_repository import RunKey
-from cloud.billing.runs import Phase
+from cloud.billing.run_steps import Phase
 from cloud.errors import NotFoundError, RefusedError
 from cloud.requests import Database, Reading
 from cloud.web import bill_queries, run_queries
@@ -58,7 +58,7 @@ def begin(visit: ClerkVisit, engine: Database, request: Request, period: Period)
             )
     except RefusedError:
         return RedirectResponse("/bill-runs?refused=1", 303)
-    runs.advance(engine, begun.key, within_s=_PATIENCE_S)
+    run_steps.advance_alone(engine, begun.key, within_s=_PATIENCE_S)
     return _to(begun.key)
 
 
@@ -84,7 +84,7 @@ def begin_again(
             )
     except RefusedError:
         return RedirectResponse("/bill-runs?refused=1", 303)
-    runs.advance(engine, begun.key, within_s=_PATIENCE_S)
+    run_steps.advance_alone(engine, begun.key, within_s=_PATIENCE_S)
     return _to(begun.key)
 
 
@@ -112,7 +112,7 @@ def post(visit: ClerkVisit, engine: Database, period: str, number: int) -> Respo
             runs.post(connection, key)
     except RefusedError:
         return _to(key)
-    runs.advance(engine, key, within_s=_PATIENCE_S)
+    run_steps.advance_alone(engine, key, within_s=_PATIENCE_S)
     return _to(key)
 
 

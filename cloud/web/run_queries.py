@@ -11,7 +11,7 @@ from cloud.billing import repository, run_repository
 from cloud.billing.cycles import days_of, next_month
 from cloud.billing.drafts import Draft, Reversal, Sheet
 from cloud.billing.run_repository import Run, RunKey
-from cloud.billing.runs import Phase
+from cloud.billing.run_steps import Phase
 
 
 @dataclass(frozen=True)

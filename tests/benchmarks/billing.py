@@ -25,7 +25,7 @@ from tests.fixtures.estate import at, meter, premise
 HOUSEHOLDS = int(os.environ.get("HOUSEHOLDS", "1000"))
 # what a hundred thousand households may take
 MOST_S, MOST_MIB = 60, 512
-WORKERS = {"SQLite": 1, "PostgreSQL": 2}
+WORKERS = {"SQLite": 2, "PostgreSQL": 2}
 PERIOD = "2026-10"
 BY_HAND = {"gateway": None, "device": None, "profile": None, "point": None}
 ENDS = ("2026-10-01T00:00:00", "2026-11-01T00:00:00")
