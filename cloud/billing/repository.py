@@ -57,6 +57,8 @@ class Term:
 
     def premise(self, facts: Premise) -> Premise:
         """Return a premise as this term sees it."""
+        if not self.facts:
+            return facts
         return msgspec.convert({**asdict(facts), **self.facts}, Premise)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from cloud.money import decimals_of, scaled, unscaled
@@ -54,10 +55,8 @@ def line_item(tariff: Tariff, row: Row, amount_fen: int) -> LineItem:
     exponent = row.quantity_exponent + row.price_exponent
     exact = unscaled(row.quantity * row.price, exponent)
     amount = unscaled(amount_fen, FEN_EXPONENT)
-    quantity, price = (
-        unscaled(row.quantity, row.quantity_exponent),
-        short(unscaled(row.price, row.price_exponent)),
-    )
+    quantity = unscaled(row.quantity, row.quantity_exponent)
+    price = _price(row.price, row.price_exponent)
     formula = f"{quantity:f} {row.uom} × {price:f} 元"
     if row.part != (1, 1):
         formula += f" × {row.part[0]}/{row.part[1]} = {amount:f} 元"
@@ -89,6 +88,11 @@ def short(value: Decimal) -> Decimal:
     while exponent < FEN_EXPONENT and number % 10 == 0:
         number, exponent = number // 10, exponent + 1
     return unscaled(number, exponent)
+
+
+@lru_cache(maxsize=4096)
+def _price(price: int, exponent: int) -> Decimal:
+    return short(unscaled(price, exponent))
 
 
 def _names(tariff: Tariff, row: Row) -> tuple[list[Name], str]:
