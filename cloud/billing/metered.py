@@ -103,6 +103,8 @@ class _Rating:
     zone: ZoneInfo
     pending: Mapping[str, Sequence[Closing]]
     done: MeteredDrafts = field(default_factory=MeteredDrafts)
+    # by master: many hang behind one
+    invoices: dict[str, SupplierInvoice | None] = field(default_factory=dict)
 
     def draw(self) -> MeteredDrafts:
         charges: list[_Charge] = []
@@ -244,7 +246,10 @@ class _Rating:
         master = masters.pop()
         if master is None:
             return None
-        return repository.invoices_of(self.connection, [master], self.period).get(master)
+        if master not in self.invoices:
+            found = repository.invoices_of(self.connection, [master], self.period)
+            self.invoices[master] = found.get(master)
+        return self.invoices[master]
 
     def _consumptions(self, charge: _Charge, meter: _Meter, uses: Uses) -> list[Consumption]:
         return [

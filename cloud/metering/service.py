@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from cloud.metering import repository
-from cloud.metering.accounts import AccountShare, AccountUse, Metered, parts_of, use_by_account
+from cloud.metering.accounts import AccountShare, parts_of
 from cloud.metering.point_reads import HOUR_US, Estimates, PointReads, reads_of_points
 from cloud.metering.registers import (
     BoundaryRead,
@@ -165,22 +165,6 @@ def hourly_registers(
         (install, [found[0].start, *(item.end for item in found)])
         for install, found in point.by_install(span)
     ]
-
-
-def quantities_by_account(
-    connection: Connection, project_id: str, used: Mapping[str, Consumption], span: Span
-) -> dict[tuple[str, str], AccountUse]:
-    """Return what each (account, service) used of a span, over all its meter points.
-
-    A meter point is its premise's, or those accounts' to whom it was given at the span's end.
-    """
-    points = [
-        Metered(point.id, point.service, point.premise_id)
-        for point in repository.meter_points_of(connection, project_id)
-        if point.role == "sub"
-    ]
-    shares = repository.account_shares(connection, project_id, span.end_us - 1)
-    return use_by_account(points, shares, used)
 
 
 def give_to_accounts(

@@ -173,25 +173,14 @@ def test_a_round_is_of_known_points_each_once(homes: Engine) -> None:
             )
 
 
-def test_accounts_and_balance_of_a_month(homes: Engine) -> None:
+def test_the_balance_of_a_month(homes: Engine) -> None:
     for name, end in (("1-101", 4_000), ("1-102", 5_000), ("1-103", 4_001)):
         take(homes, name, "2026-10-01T00:00:00", 3_000)
         take(homes, name, "2026-11-01T00:00:00", end, confirmed=True)
     span = service.month("2026-10", ZONE)
     with homes.begin() as connection:
-        service.give_to_accounts(
-            connection,
-            "mp-1-103",
-            {"1-101": Decimal(1), "1-102": Decimal(1)},
-            from_us=span.start_us,
-        )
         names = [f"mp-1-10{n}" for n in (1, 2, 3)]
         used = {name: service.consumption(connection, name, span) for name in names}
-        found = service.quantities_by_account(connection, "p", used, span)
-    assert {key[0]: use.quantity for key, use in found.items()} == {
-        "1-101": Decimal("15.01"),
-        "1-102": Decimal("25.00"),
-    }
     nodes = [balance.Node(name, "mp-1-101", "sub") for name in names[1:]]
     nodes.append(balance.Node("mp-1-101", None, "master"))
     assert balance.balance_tree(nodes, used)[0].loss == Decimal("-20.01")

@@ -1,4 +1,4 @@
-"""Several meters of one household, one meter of several premises."""
+"""One meter point of several accounts."""
 
 from decimal import Decimal
 
@@ -6,39 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.metering.accounts import AccountError, AccountShare, Metered, parts_of, use_by_account
-from cloud.metering.registers import Consumption
+from cloud.metering.accounts import AccountError, AccountShare, parts_of
 from cloud.metering.service import Hour, spread
 from protocols.delivery.records import EPOCH
-
-
-def use(quantity: str, *, estimated: bool = False) -> Consumption:
-    return Consumption(Decimal(quantity), estimated, ())
-
-
-def test_meters_add_up_by_account_and_parts_by_weight() -> None:
-    points = [
-        Metered("e1", "electricity", "1-101"),
-        Metered("e2", "electricity", "1-101"),
-        Metered("w", "water", "1-101"),
-        Metered("x", "electricity", None),
-    ]
-    shares = [AccountShare(name, "x", Decimal(1)) for name in ("1-101", "1-102", "1-103")]
-    used = {"e1": use("3.01"), "e2": use("4", estimated=True), "w": use("2"), "x": use("0.10")}
-    found = use_by_account(points, shares, used)
-    assert found["1-101", "electricity"].quantity == Decimal("7.05")
-    assert found["1-101", "electricity"].estimated
-    assert [found[f"1-10{n}", "electricity"].by_meter_point["x"] for n in (1, 2, 3)] == [
-        Decimal("0.04"),
-        Decimal("0.03"),
-        Decimal("0.03"),
-    ]
-    assert not found["1-101", "water"].estimated
-
-
-def test_an_account_with_an_unknown_meter_is_left_out() -> None:
-    points = [Metered("e1", "electricity", "a"), Metered("e2", "electricity", "a")]
-    assert use_by_account(points, [], {"e1": use("3")}) == {}
 
 
 @given(
