@@ -18,6 +18,7 @@ import pytest
 
 from devices.profile import profile_ids
 from devices.simulated.clock import SimClock
+from devices.simulated.faults import Fault
 from devices.simulated.meter import SimulatedMeter
 from devices.simulated.rtu_server import RtuServer
 from devices.simulated.tcp_server import TcpServer
@@ -265,7 +266,10 @@ async def test_rtu_frames_over_tcp(tmp_path: Path) -> None:
 
 async def test_stopped_by_hand_it_keeps_what_it_has(tmp_path: Path) -> None:
     out = tmp_path / "gateway.yaml"
-    async with tcp({1: ScannedMeter(SDM), 2: ScannedMeter(SDM, more=5)}) as port:
+    # it is still waited for when the hand comes
+    silent = Fault(target="2", kind="silent", from_us=0)
+    second = ScannedMeter(SDM, faults=[silent])
+    async with tcp({1: ScannedMeter(SDM), 2: second, 3: ScannedMeter(SDM, more=5)}) as port:
         process = await start(
             *("--host", "127.0.0.1", "--tcp-port", port, "--units", "1-247"),
             *("--out", str(out), "--json"),
