@@ -16,6 +16,8 @@ from cloud.api import router as api
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
+from cloud.payments.merchants import channels_of
+from cloud.payments.notifications import router as notifications
 from cloud.web import pages
 from cloud.work import Worker
 
@@ -34,9 +36,11 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     )
     app.state.engine = engine
     app.state.settings = settings
-    app.state.worker = Worker(engine, settings)
+    app.state.channels = channels_of(settings)
+    app.state.worker = Worker(engine, settings, app.state.channels)
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
     app.include_router(api, prefix="/api/v1")
+    app.include_router(notifications)
     _add_health(app)
     problems.install(app)
     pages.install(app)

@@ -29,6 +29,7 @@ from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
+from cloud.payments.merchants import channels_of
 from cloud.printing.commands import (
     print_bill,
     print_dunning_letter,
@@ -119,11 +120,12 @@ def ingest() -> None:
 
 @app.command()
 def work() -> None:
-    """Run the background work: alerts and bill runs."""
+    """Run the background work: alerts, bill runs, asking after online payments."""
     settings = Settings()
     logs.configure(settings.log_format)
+    channels = channels_of(settings)
     with migrated(settings.database) as engine:
-        asyncio.run(Worker(engine, settings).run())
+        asyncio.run(Worker(engine, settings, channels).run())
 
 
 @app.command()

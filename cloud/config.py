@@ -48,7 +48,28 @@ class Settings(BaseSettings):
     payment_means: str = Field(default="", max_length=500, description="printed on bills")
     contact: str = Field(default="", max_length=200, description="printed at the foot of pages")
 
-    @field_validator("public_url")
+    # online payment: off without a merchant's keys, see docs/payments.md
+    wechat_app_id: str = ""
+    wechat_merchant_id: str = ""
+    wechat_merchant_serial: str = Field(default="", description="of apiclient_cert.pem")
+    wechat_merchant_key_file: Path | None = Field(default=None, description="apiclient_key.pem")
+    wechat_api_key_file: Path | None = Field(default=None, description="the APIv3 key, 32 bytes")
+    wechat_platform_serial: str = Field(
+        default="", description="PUB_KEY_ID_... or the serial of the platform's certificate"
+    )
+    wechat_platform_key_file: Path | None = Field(
+        default=None, description="the platform's public key or certificate"
+    )
+    wechat_url: str = "https://api.mch.weixin.qq.com"
+    alipay_app_id: str = ""
+    alipay_seller_id: str = Field(default="", description="the merchant's PID, 2088...")
+    alipay_private_key_file: Path | None = Field(default=None, description="the app's key")
+    alipay_public_key_file: Path | None = Field(
+        default=None, description="Alipay's public key, not the app's"
+    )
+    alipay_url: str = "https://openapi.alipay.com/gateway.do"
+
+    @field_validator("public_url", "wechat_url", "alipay_url")
     @classmethod
     def _is_address(cls, url: str) -> str:
         if url and not url.startswith(("https://", "http://")):

@@ -13,6 +13,7 @@ from cloud.ledger import arrears_tables as arrears
 from cloud.ledger import tables as ledger
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
+from cloud.payments import tables as payments
 from cloud.proofs import tables as proofs
 from cloud.sites import tables as sites
 from cloud.telemetry import tables as telemetry
@@ -29,6 +30,7 @@ __all__ = [
     "ledger",
     "metadata",
     "metering",
+    "payments",
     "proofs",
     "quarantine_tables",
     "reads",

@@ -19,6 +19,8 @@ from cloud.ledger import arrears
 from cloud.ledger.service import Teller
 from cloud.metering import repository as meters
 from cloud.metering import service as metering
+from cloud.payments import asking
+from cloud.payments.merchants import Channels
 from cloud.proofs import service as proofs
 from cloud.sites.tables import projects
 from protocols.delivery.records import instant
@@ -33,9 +35,12 @@ log = structlog.get_logger("work")
 class Worker:
     """Runs in one process at a time; every step is a transaction that can be repeated."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, channels: Channels | None = None
+    ) -> None:
         self._engine = engine
         self._settings = settings
+        self._channels = channels or {}
         self._wake = asyncio.Event()
         self._sampled_us = 0
         self._charged: dict[str, date] = {}
@@ -46,6 +51,13 @@ class Worker:
 
     async def run(self) -> None:
         """Work for ever: at once when something was stored, and by the clock."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._work(), name="work.steps")
+            if self._channels:
+                # beside the rest: a channel that is slow delays no alert
+                tasks.create_task(self._ask_channels(), name="work.payments")
+
+    async def _work(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(TICK_S):
@@ -62,6 +74,14 @@ class Worker:
             except RefusedError as error:
                 # somebody was faster: a bill run was begun by hand meanwhile
                 log.info("step_refused", reason=str(error))
+
+    async def _ask_channels(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(asking.step, self._engine, self._channels)
+            except DBAPIError as error:
+                log.warning("payments_step_failed", reason=str(error.orig))
+            await asyncio.sleep(asking.TICK_S)
 
     def step(self) -> None:
         """Do what is due now."""

@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures.brokers",
     "tests.fixtures.databases",
     "tests.fixtures.delivery",
+    "tests.fixtures.payment_counterpart",
     "tests.fixtures.proven_site",
     "tests.fixtures.shipped_broker",
 ]

@@ -1,0 +1,1 @@
+"""Payments 线上缴费: orders at WeChat Pay and Alipay, entered into the books exactly once."""
