@@ -29,6 +29,7 @@ from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
+from cloud.payments.commands import payments_app
 from cloud.payments.merchants import channels_of
 from cloud.printing.commands import (
     print_bill,
@@ -57,6 +58,7 @@ app.add_typer(user_app, name="user")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(reads_app, name="reads")
+app.add_typer(payments_app, name="payments")
 bill_app.command("print")(print_bill)
 bill_app.command("receipt")(print_receipt)
 bill_app.command("dun")(print_dunning_letter)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from cloud.sites.tables import buildings, premises, projects
 
 # what was signed, brought money and is in no book of ours
 UNENTERED: Final = (Verdict.UNKNOWN, Verdict.DIFFERS)
+# databases bound how many values one statement may name
+_PART: Final = 500
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,15 @@ def orders_paid(connection: Connection, channel: str, *, from_us: int, to_us: in
     mine = (orders.c.channel == channel) & (orders.c.paid_us >= from_us)
     query = select(orders).where(mine & (orders.c.paid_us < to_us)).order_by(orders.c.number)
     return [_order(row) for row in connection.execute(query)]
+
+
+def orders_by_number(connection: Connection, channel: str, numbers: Collection[str]) -> list[Order]:
+    """Return those of some orders that are on file at a channel."""
+    found: list[Order] = []
+    for part in _parts(numbers):
+        mine = (orders.c.channel == channel) & orders.c.number.in_(part)
+        found += [_order(row) for row in connection.execute(select(orders).where(mine))]
+    return found
 
 
 def change(connection: Connection, order: Order, **values: object) -> Order:
@@ -249,6 +260,14 @@ def refunds_of(connection: Connection, order_numbers: Collection[str]) -> list[R
     return _refunds(connection, list(connection.scalars(mine)))
 
 
+def refunds_by_number(
+    connection: Connection, channel: str, numbers: Collection[str]
+) -> list[Refund]:
+    """Return those of some refunds that are on file at a channel."""
+    found = [each for part in _parts(numbers) for each in _refunds(connection, part)]
+    return [each for each in found if each.order.channel == channel]
+
+
 def refunded_fen(
     connection: Connection,
     order_number: str,
@@ -265,6 +284,12 @@ def change_refund(connection: Connection, number: str, **values: object) -> None
     """Change a refund that the channel has not settled yet."""
     mine = (refunds.c.number == number) & (refunds.c.state == RefundStatus.WAITING)
     connection.execute(refunds.update().where(mine).values(**values))
+
+
+def _parts(numbers: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(numbers)
+    for begin in range(0, len(ordered), _PART):
+        yield ordered[begin : begin + _PART]
 
 
 def _refunds(connection: Connection, numbers: Collection[str]) -> list[Refund]:

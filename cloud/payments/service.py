@@ -24,8 +24,8 @@ ENTERED_BY = "online payment"
 _SECOND_US = 1_000_000
 # an order that is about to expire is no use to a payer
 _LEAST_LEFT_S = 60
-# Alipay refuses subjects with these
-_UNFIT = str.maketrans("/=&", "   ")
+# Alipay refuses subjects with these, and daily bills are cut at commas
+_UNFIT = str.maketrans("/=&,", "    ")
 
 log = structlog.get_logger("payments")
 

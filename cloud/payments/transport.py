@@ -45,5 +45,5 @@ def send(method: str, url: str, *, headers: Mapping[str, str], body: bytes) -> A
 
 @cache
 def _tls() -> ssl.SSLContext:
-    # reading the system's certificates takes longer than a request on loopback
-    return ssl.create_default_context()
+    # reading the certificates takes longer than a request on loopback
+    return httpx.create_ssl_context()

@@ -17,6 +17,8 @@ from cloud.ledger.entries import Book
 from cloud.ledger.reports import By
 from cloud.ledger.service import CHANNELS, Teller
 from cloud.money import fen_to_yuan, yuan_to_fen
+from cloud.payments.endpoints import SetUp
+from cloud.payments.repository import orders_of_account
 from cloud.requests import Reading, Writing
 from cloud.web import cashier_queries as queries
 from cloud.web.paging import MOST, Pager, offset_of
@@ -30,6 +32,7 @@ from protocols.delivery.records import instant
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_ORDERS: Final = 10
 # reports are grouped by these
 _GROUPS: Final[dict[str, tuple[By, ...]]] = {
     "item": ("period", "item"),
@@ -70,6 +73,7 @@ def show_desk(
 def show_account(
     visit: CashierVisit,
     connection: Reading,
+    channels: SetUp,
     account_id: str,
     refused: Short = "",
     done: Short = "",
@@ -88,6 +92,8 @@ def show_account(
         entries=list(reversed(repository.entries_of(connection, account_id))),
         voids=queries.voids_asked(connection, project, account_id),
         channels=CHANNELS,
+        online=sorted(channels, reverse=True),
+        orders=orders_of_account(connection, account_id)[:_ORDERS],
         owed=fen_to_yuan(max(0, held.owed_fen)),
         key=secrets.token_hex(8),
         refused=refused,

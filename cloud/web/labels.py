@@ -119,6 +119,19 @@ CHANNELS: Final = {
     "online": N_("Online"),
 }
 
+ORDERS: Final = {
+    "created": N_("Waits for the payer"),
+    "paid": N_("The money has come"),
+    "closed": N_("Withdrawn or expired"),
+    "refunded": N_("Given back whole"),
+}
+
+REFUNDS: Final = {
+    "waiting": N_("the channel has not confirmed"),
+    "confirmed": N_("given back"),
+    "failed": N_("failed: pay it back by hand, or void the refund"),
+}
+
 ENTRIES: Final = {
     "bill": N_("Bill"),
     "credit_note": N_("Credit note"),

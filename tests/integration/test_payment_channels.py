@@ -80,7 +80,7 @@ def test_what_is_not_signed_says_nothing(counterpart: Counterpart, name: str, fa
     assert channel.query(NUMBER).status is Status.PAID
 
 
-def test_nobody_listens(counterpart: Counterpart, tmp_path: Path) -> None:
+def test_nobody_listens(tmp_path: Path) -> None:
     channels = channels_of(settings_for(tmp_path, "http://127.0.0.1:1"))
     for channel in channels.values():
         with pytest.raises(ChannelUnreachableError, match=r"127\.0\.0\.1:1"):
@@ -88,9 +88,7 @@ def test_nobody_listens(counterpart: Counterpart, tmp_path: Path) -> None:
 
 
 @both
-def test_the_channel_refuses_another_key_of_ours(
-    counterpart: Counterpart, name: str, tmp_path: Path
-) -> None:
+def test_the_channel_refuses_another_key_of_ours(counterpart: Counterpart, name: str) -> None:
     key = {"wechat": "wechat_merchant_key_file", "alipay": "alipay_private_key_file"}[name]
     file = getattr(counterpart.settings, key)
     other = {"wechat": "alipay_private_key_file", "alipay": "wechat_merchant_key_file"}[name]
