@@ -78,6 +78,7 @@ def _compared(
 ) -> list[Compared]:
     now_us = time.time_ns() // 1000
     numbers = {line.number for line in lines}
+    there = {line.transaction_id for line in lines}
     with engine.begin() as connection:
         span = (_midnight_us(first), _midnight_us(last + timedelta(days=1)))
         paid = {
@@ -96,7 +97,7 @@ def _compared(
             # what was paid on another day is not to be in this bill, unless it is
             if order.transaction_id is not None
             and order.paid_us is not None
-            and (span[0] <= order.paid_us < span[1] or _is_in(order.transaction_id, lines))
+            and (span[0] <= order.paid_us < span[1] or order.transaction_id in there)
         ]
         ours += [
             Ours("refund", each.number, each.order.number, each.amount_fen, each.made_us)
@@ -112,10 +113,6 @@ def _compared(
         for number in sorted(missing & set(paid)):
             repository.change(connection, paid[number], ask_us=now_us)
     return compared
-
-
-def _is_in(transaction_id: str, lines: list[BillLine]) -> bool:
-    return any(line.transaction_id == transaction_id for line in lines)
 
 
 def _tell(compared: list[Compared], *, as_json: bool) -> None:

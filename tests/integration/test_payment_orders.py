@@ -1,16 +1,13 @@
 """Orders paid at a channel are entered once, whatever comes how often; on both databases."""
 
 import threading
-from datetime import date
 
 import pytest
 from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import DBAPIError
 
 from cloud.errors import RefusedError
-from cloud.ledger import approvals, repository, service
-from cloud.ledger.entries import Charge
-from cloud.ledger.service import Teller
+from cloud.ledger import approvals, repository
 from cloud.payments import asking, refunds
 from cloud.payments import repository as payments
 from cloud.payments import service as shop
@@ -18,71 +15,10 @@ from cloud.payments.channel import ChannelRefusedError, ChannelUnreachableError,
 from cloud.payments.states import Order, State, Verdict
 from cloud.payments.tables import EVIDENCE, notices
 from cloud.tables import metadata
-from tests.fixtures.estate import premise, put_on_file
+from tests.fixtures.desks import Desk
 from tests.fixtures.payment_counterpart import Counterpart
 
-SECOND_US = 1_000_000
 both = pytest.mark.parametrize("name", ["wechat", "alipay"])
-
-
-class Desk:
-    """One home that owes 100.00, its cashier, and the channels."""
-
-    def __init__(self, engine: Engine, counterpart: Counterpart) -> None:
-        self.engine = engine
-        self.counterpart = counterpart
-        self.now_us = int(counterpart.wechat.books.now_s) * SECOND_US
-        with engine.begin() as connection:
-            put_on_file(
-                connection,
-                date(2026, 6, 1),
-                premises=[premise("1-101"), premise("1-102")],
-                meters=[],
-            )
-            repository.open_accounts(connection, "p", date(2026, 6, 1))
-            charges = {"b1": ("1-101", Charge("2026-06", "electricity"), 10_000)}
-            service.post_bills(connection, self.teller(), charges)
-
-    def teller(self, by: str = "clerk") -> Teller:
-        return Teller("p", by, self.now_us)
-
-    def order(self, name: str, amount_fen: int | None = None) -> Order:
-        channel = self.counterpart.channels[name]
-        return shop.open_order(self.engine, channel, self.teller(), "1-101", amount_fen=amount_fen)
-
-    def notify(self, order: Order, **changed: object) -> Verdict:
-        side = self.counterpart.side(order.channel)
-        channel = self.counterpart.channels[order.channel]
-        headers, body = side.notification(order.number, **changed)  # type: ignore[arg-type]
-        told = channel.parse(headers, body)
-        assert told is not None
-        with self.engine.begin() as connection:
-            return shop.take(connection, channel, told, source="notification", now_us=self.now_us)
-
-    def pay(self, order: Order) -> None:
-        assert self.counterpart.books(order.channel).pay(order.number)
-
-    def cash(self, fen: int, key: str = "k") -> None:
-        with self.engine.begin() as connection:
-            teller = self.teller()
-            service.pay(connection, teller, "1-101", amount_fen=fen, channel="cash", key=key)
-
-    def ask(self, after_s: int = 0) -> int:
-        self.now_us += after_s * SECOND_US
-        return asking.step(self.engine, self.counterpart.channels, self.now_us)
-
-    def held(self, order: Order) -> Order:
-        with self.engine.connect() as connection:
-            found = payments.order_of(connection, order.number)
-        assert found is not None
-        return found
-
-    def sums(self) -> tuple[int, int]:
-        """Return what is owed and what is prepaid, in fen, of balanced books."""
-        with self.engine.connect() as connection:
-            assert repository.imbalance(connection) == []
-            found = service.standing_of(connection, "p", "1-101")
-        return found.owed_fen, found.prepaid_fen
 
 
 @pytest.fixture
