@@ -44,7 +44,9 @@ def test_an_order_is_made_paid_and_given_back(counterpart: Counterpart, name: st
     told = channel.query(NUMBER)
     assert (told.status, told.amount_fen, told.currency) == (Status.PAID, 123_45, "CNY")
     assert told.transaction_id == books.trades[NUMBER].transaction_id
-    assert told.paid_us == int(books.now_s) * 1_000_000
+    paid_at = books.trades[NUMBER].paid_at
+    assert paid_at is not None
+    assert told.paid_us == int(paid_at.timestamp()) * 1_000_000
     with pytest.raises(ChannelRefusedError):
         channel.close(NUMBER)
     wanted = refund_of(counterpart, name, 100)

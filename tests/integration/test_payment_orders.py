@@ -38,7 +38,9 @@ def test_a_notification_pays_once(desk: Desk, name: str) -> None:
     assert [desk.notify(order) for _ in range(3)] == [Verdict.REPEATED] * 3
     held = desk.held(order)
     assert (held.state, held.is_late, held.ask_us) == (State.PAID, False, None)
-    assert held.paid_us == desk.now_us
+    paid_at = desk.counterpart.books(name).trades[order.number].paid_at
+    assert paid_at is not None
+    assert held.paid_us == int(paid_at.timestamp()) * 1_000_000
     assert desk.sums() == (0, 0)
     with desk.engine.connect() as connection:
         (entry,) = [
