@@ -81,7 +81,7 @@ def ask_refund(
 
 
 @router.get("/payment-notices")
-def list_notices(_: Clerk, connection: Reading) -> list[NoticeOut]:
+def list_notices(person: Clerk, connection: Reading) -> list[NoticeOut]:
     """List what the channels said of money that is in no book, the newest first."""
     return [
         NoticeOut(
@@ -94,7 +94,7 @@ def list_notices(_: Clerk, connection: Reading) -> list[NoticeOut]:
             reason=each.reason,
             received_at=instant(each.received_us),
         )
-        for each in repository.notices_unentered(connection)
+        for each in repository.notices_unentered(connection, person.project_id)
     ]
 
 

@@ -176,11 +176,29 @@ def add_notice(
     insert_new(connection, notices, [row])
 
 
-def notices_unentered(connection: Connection, channel: str | None = None) -> list[Notice]:
-    """Return what was paid at a channel, or at all, and fits no order: the newest first."""
-    query = select(notices).where(notices.c.verdict.in_(UNENTERED))
-    if channel is not None:
-        query = query.where(notices.c.channel == channel)
+def notices_unentered(connection: Connection, project_id: str | None = None) -> list[Notice]:
+    """Return what was paid at a channel and is in no book, the newest first.
+
+    Of one project it is what names an order of it, or an order that is nobody's.
+    """
+    entered = orders.alias()
+    is_entered = (
+        select(entered.c.number)
+        .where(
+            entered.c.channel == notices.c.channel,
+            entered.c.transaction_id == notices.c.transaction_id,
+        )
+        .exists()
+    )
+    query = (
+        select(notices)
+        .outerjoin(orders, orders.c.number == notices.c.number)
+        # a word that did not fit may be followed by one that does
+        .where(notices.c.verdict.in_(UNENTERED), ~is_entered)
+    )
+    if project_id is not None:
+        is_mine = orders.c.project_id == project_id
+        query = query.where(orders.c.number.is_(None) | is_mine)
     return [
         Notice(
             row.id,

@@ -103,7 +103,7 @@ def receipt(connection: Connection, desk: Desk, account_id: str, entry_id: int) 
         ),
         lines=lines,
         total_fen=sum(line.amount_fen for line in lines),
-        entered_by=held.entered_by,
+        entered_by=words.ACTORS.get(held.entered_by, held.entered_by),
         note=held.note,
         voided_on=voided_on,
     )

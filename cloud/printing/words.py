@@ -30,6 +30,8 @@ CHANNELS: Final = {
     "alipay": "支付宝",
     "online": "线上缴费",
 }
+# who entered something, where that was no person
+ACTORS: Final = {"online payment": "线上缴费"}
 POOL_KINDS: Final = {"public": "公共部位用量", "loss": "线路损耗"}
 BOOKS: Final = {Book.PREPAID: "预收款", Book.DEPOSIT: "押金", Book.RELIEF: "减免"}
 RECEIPTS: Final = {

@@ -18,7 +18,7 @@ from cloud.ledger.reports import By
 from cloud.ledger.service import CHANNELS, Teller
 from cloud.money import fen_to_yuan, yuan_to_fen
 from cloud.payments.endpoints import SetUp
-from cloud.payments.repository import orders_of_account
+from cloud.payments.repository import notices_unentered, orders_of_account
 from cloud.requests import Reading, Writing
 from cloud.web import cashier_queries as queries
 from cloud.web.paging import MOST, Pager, offset_of
@@ -65,6 +65,7 @@ def show_desk(
         text=text,
         taken=queries.taken_on(connection, project, today),
         waiting=queries.waiting(connection, project),
+        unentered=len(notices_unentered(connection, project)),
         pager=Pager("/cashier", {"text": text}, page_number, queries.PAGE, found.total),
     )
 

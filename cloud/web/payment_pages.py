@@ -80,6 +80,13 @@ def tell_state(visit: ClerkVisit, connection: Reading, number: str) -> Response:
     )
 
 
+@router.get("/payment-notices")
+def show_notices(visit: ClerkVisit, connection: Reading) -> Response:
+    """Show what was paid at a channel and is in no book."""
+    found = repository.notices_unentered(connection, visit.person.project_id)
+    return page(visit, "payment_notices.html", rows=found)
+
+
 @router.post("/payment-orders/{number}/close", dependencies=[OwnSite])
 def withdraw(visit: ClerkVisit, engine: Database, channels: SetUp, number: str) -> Response:
     """Withdraw an order that nobody paid."""

@@ -154,10 +154,14 @@ def test_what_differs_is_kept_and_not_entered(
     assert desk.sums() == (10_000, 0)
     with desk.engine.connect() as connection:
         (kept,) = payments.notices_unentered(connection)
+        assert payments.notices_unentered(connection, "p") == [kept]
+        assert payments.notices_unentered(connection, "q") == []
     assert (kept.number, kept.verdict, says in kept.reason) == (order.number, Verdict.DIFFERS, True)
     # what the channel itself says when it is asked is entered all the same
     desk.ask(60)
     assert desk.sums() == (0, 0)
+    with desk.engine.connect() as connection:
+        assert payments.notices_unentered(connection) == []
 
 
 @both
@@ -170,7 +174,7 @@ def test_an_order_that_is_not_ours_is_kept(desk: Desk, name: str) -> None:
     assert desk.notify(stranger) is Verdict.UNKNOWN
     assert desk.notify(stranger) is Verdict.UNKNOWN
     with desk.engine.connect() as connection:
-        kept = payments.notices_unentered(connection, name)
+        kept = payments.notices_unentered(connection, "q")
         assert {each.amount_fen for each in kept} == {500}
     assert desk.sums() == (10_000, 0)
 

@@ -13,6 +13,7 @@ from cloud.ledger import repository, service
 from cloud.ledger.entries import Charge
 from cloud.ledger.service import Teller
 from cloud.payments import asking
+from cloud.payments.service import take
 from tests.fixtures.payment_counterpart import Counterpart
 
 LogIn = Callable[[str], Client]
@@ -74,6 +75,23 @@ def test_a_code_is_shown_and_the_page_tells_when_it_was_paid(
     # what was paid is settled: there is nothing prepaid to give back, and the asking is refused
     assert post(clerk, f"{path}/refunds", amount="200", reason="x").endswith("refused=1")
     assert post(clerk, f"{path}/refunds", amount="1.5", reason="x").endswith("done=asked")
+
+
+def test_what_is_in_no_book_is_shown(log_in: LogIn, desk: Counterpart, engine: Engine) -> None:
+    clerk = log_in("clerk")
+    assert "/payment-notices" not in clerk.get("/cashier").text
+    assert "都已入账" in clerk.get("/payment-notices").text
+    desk.wechat.books.create("H99999999", 500, "?", "")
+    desk.wechat.books.pay("H99999999")
+    told = desk.channels["wechat"].parse(*desk.wechat.notification("H99999999"))
+    assert told is not None
+    with engine.begin() as connection:
+        take(connection, desk.channels["wechat"], told, source="notification", now_us=1)
+    assert "/payment-notices" in clerk.get("/cashier").text
+    text = clerk.get("/payment-notices").text
+    assert "H99999999" in text
+    assert "¥5.00" in text
+    assert log_in("guard").get("/payment-notices").status_code == 403
 
 
 def test_an_order_is_withdrawn(log_in: LogIn, desk: Counterpart) -> None:
