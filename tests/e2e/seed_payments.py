@@ -1,4 +1,4 @@
-"""Payments, a relief and a void that wait: what a cashier's pages are looked at with."""
+"""Payments, requests that wait, orders at a channel: what a cashier's pages are looked at with."""
 
 from sqlalchemy import Connection
 
@@ -7,6 +7,11 @@ from cloud.ledger import service as ledger
 from cloud.ledger.approvals import Ask
 from cloud.ledger.repository import open_accounts_of
 from cloud.ledger.service import Teller
+from cloud.payments import repository as payments
+from cloud.payments.channel import Evidence, Status, Told
+from cloud.payments.states import Order, State, Verdict
+
+WAITS, CAME_LATE = "H20261122100000AAAAAAAAAAAA", "H20261122100000BBBBBBBBBBBB"
 
 
 def collect(connection: Connection, project: str, now_us: int) -> None:
@@ -28,4 +33,54 @@ def collect(connection: Connection, project: str, now_us: int) -> None:
     subject = {"period": charge.period, "item": charge.item, "amount_fen": fen // 10}
     approvals.ask(
         connection, clerk, "1-101", kind=Ask.RELIEF, subject=subject, reason="公共管道漏水，已核实"
+    )
+    _order_online(connection, clerk)
+
+
+def _order_online(connection: Connection, clerk: Teller) -> None:
+    # one that waits for its payer, one that was paid late, and one that is nobody's
+    now_us = clerk.now_us
+    order = Order(
+        number=WAITS,
+        project_id=clerk.project_id,
+        account_id="1-101",
+        channel="wechat",
+        amount_fen=12_345,
+        subject="青松花园 1号楼 1-101",
+        state=State.CREATED,
+        made_by=clerk.by,
+        made_us=now_us,
+        # a page that is looked at for longer than an order lives
+        expires_us=now_us + 86_400_000_000,
+        opens="weixin://wxpay/bizpayurl?pr=AAAAAAAAAAAA",
+        transaction_id=None,
+        paid_us=None,
+        is_late=False,
+        entry_id=None,
+        ask_us=None,
+    )
+    payments.add_order(connection, order)
+    entered = ledger.pay(
+        connection, clerk, "1-101", amount_fen=5_000, channel="alipay", key="alipay:22", items=()
+    )
+    late = {"number": CAME_LATE, "channel": "alipay", "amount_fen": 5_000, "state": State.PAID}
+    late |= {"transaction_id": "2026112222001400000000000022", "paid_us": now_us}
+    payments.add_order(
+        connection, Order(**{**vars(order), **late, "is_late": True, "entry_id": entered.id})
+    )
+    told = Told(
+        "H20261122100000CCCCCCCCCCCC",
+        Status.PAID,
+        Evidence(b"{}"),
+        transaction_id="4200002222202611220000000001",
+        amount_fen=800,
+    )
+    payments.add_notice(
+        connection,
+        "wechat",
+        told,
+        source="notification",
+        verdict=Verdict.UNKNOWN,
+        reason=f"order {told.number!r} is not on file",
+        now_us=now_us,
     )

@@ -9,6 +9,7 @@ import pytest
 from browser_visit import Served, Visitor
 from playwright.sync_api import Page, expect
 from seed_pages import keep_alive
+from seed_payments import CAME_LATE, WAITS
 from sqlalchemy import update
 
 from cloud.alerts.tables import alerts
@@ -36,6 +37,9 @@ PATHS = {
         "/cashier",
         "/accounts/1-101",
         "/approvals",
+        f"/payment-orders/{WAITS}",
+        f"/payment-orders/{CAME_LATE}",
+        "/payment-notices",
         "/collection",
         "/reading-rounds",
         "/reading-rounds/1",
