@@ -126,6 +126,15 @@ ORDERS: Final = {
     "refunded": N_("Given back whole"),
 }
 
+# what of a channel's word is not what was ordered
+DIFFERENCES: Final = {
+    "amount_fen": N_("Amount"),
+    "currency": N_("Currency"),
+    "app_id": N_("App"),
+    "merchant_id": N_("Merchant"),
+    "transaction_id": N_("Transaction"),
+}
+
 REFUNDS: Final = {
     "waiting": N_("the channel has not confirmed"),
     "confirmed": N_("given back"),

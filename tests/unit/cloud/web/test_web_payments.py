@@ -91,6 +91,18 @@ def test_what_is_in_no_book_is_shown(log_in: LogIn, desk: Counterpart, engine: E
     text = clerk.get("/payment-notices").text
     assert "H99999999" in text
     assert "¥5.00" in text
+    assert "不是本系统的订单" in text
+    number = post(clerk, "/accounts/r1/payment-orders", channel="wechat").rsplit("/", 1)[1]
+    desk.wechat.books.pay(number)
+    amount = {"total": 1, "currency": "CNY"}
+    told = desk.channels["wechat"].parse(*desk.wechat.notification(number, amount=amount))
+    assert told is not None
+    with engine.begin() as connection:
+        take(connection, desk.channels["wechat"], told, source="notification", now_us=1)
+    text = clerk.get("/payment-notices").text
+    assert "与订单不符" in text
+    assert f"/payment-orders/{number}" in text
+    assert "is not on file" not in text
     assert log_in("guard").get("/payment-notices").status_code == 403
 
 
