@@ -89,8 +89,9 @@ def _is_on(settings: Settings, names: tuple[str, ...]) -> bool:
     if len(missing) == len(names):
         return False
     if missing:
+        given = [name for name in names if name not in missing]
         message = "\n".join(
-            f"environment: {_name(name)}: missing: {', '.join(map(_name, names))} go together"
+            f"environment: {_name(name)}: missing: it goes with {_name(given[0])}, as docs/payments.md says"
             for name in missing
         )
         raise CloudError(message)
