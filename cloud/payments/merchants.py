@@ -91,7 +91,7 @@ def _is_on(settings: Settings, names: tuple[str, ...]) -> bool:
     if missing:
         given = [name for name in names if name not in missing]
         message = "\n".join(
-            f"environment: {_name(name)}: missing: it goes with {_name(given[0])}, as docs/payments.md says"
+            f"environment: {_name(name)}: missing: it goes with {_name(given[0])}"
             for name in missing
         )
         raise CloudError(message)
