@@ -5,6 +5,7 @@ from cloud.billing import bill_tables as bills
 from cloud.billing import run_tables as bill_runs
 from cloud.billing import tables as billing
 from cloud.database import metadata
+from cloud.discounts import tables as discounts
 from cloud.ingest import attempt_tables as attempts
 from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
@@ -25,6 +26,7 @@ __all__ = [
     "billing",
     "bills",
     "clocks",
+    "discounts",
     "ingest",
     "ledger",
     "metadata",

@@ -8,7 +8,6 @@ from fastapi.responses import RedirectResponse
 from cloud.errors import NotFoundError, RefusedError
 from cloud.ledger import arrears
 from cloud.ledger.arrears import AGES, CAUSES, CHANNELS
-from cloud.ledger.service import Teller
 from cloud.requests import Reading, Writing
 from cloud.web import cashier_queries as queries
 from cloud.web.paging import MOST, Pager, offset_of
@@ -16,7 +15,6 @@ from cloud.web.permissions import BILLING
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
 from cloud.web.visit import OwnSite, Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -35,7 +33,7 @@ def show_arrears(
 ) -> Response:
     """Show who owes something by age, who owes most first."""
     project = visit.person.project_id
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     names = arrears.debtors(connection, project)
     found = arrears.arrears_of(connection, project, today=today, account_ids=names)
     offset = offset_of(page_number, PAGE)
@@ -64,10 +62,11 @@ def remind(
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Record that a payer was reminded."""
-    teller = Teller(visit.person.project_id, visit.person.username, visit.now_us)
     try:
         with connection.begin_nested():
-            arrears.remind(connection, teller, account_id, channel=channel, cause=cause, note=note)
+            arrears.remind(
+                connection, visit.teller, account_id, channel=channel, cause=cause, note=note
+            )
     except NotFoundError:
         raise
     except RefusedError:

@@ -132,6 +132,9 @@ ENTRIES: Final = {
     "refund": N_("Refund"),
     "transfer": N_("Overpaid, prepaid again"),
     "void": N_("Void"),
+    "discount_plan": N_("Discount plan"),
+    "discount": N_("Discount"),
+    "discount_end": N_("End of a discount"),
 }
 
 POOL_KINDS: Final = {

@@ -1,12 +1,12 @@
 """Bill runs: begin one, look at what it would post, post it or drop it, bill months again."""
 
-import re
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.billing import run_repository, runs
+from cloud.billing.cycles import PERIOD
 from cloud.billing.run_repository import RunKey
 from cloud.billing.runs import Phase
 from cloud.errors import NotFoundError, RefusedError
@@ -16,24 +16,22 @@ from cloud.web.permissions import BILLING
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
 from cloud.web.visit import OwnSite, Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-_PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 # a page waits so long for a run; a larger one goes on in the background
 _PATIENCE_S: Final = 5.0
 
 ClerkVisit = Annotated[Visit, Depends(visit_of(*BILLING))]
 Short = Annotated[str, Query(max_length=300)]
-Period = Annotated[str, Form(pattern=_PERIOD.pattern)]
+Period = Annotated[str, Form(pattern=f"^{PERIOD.pattern}$")]
 
 
 @router.get("/bill-runs")
 def show_runs(visit: ClerkVisit, connection: Reading, refused: Short = "") -> Response:
     """Show all runs, the months that are not billed yet, and the form to bill again."""
     found = run_queries.runs_of(connection, visit.person.project_id)
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     due = run_queries.unbilled(connection, visit.person.project_id, found, today)
     billed = [run.period for run in found if run.number == 1 and run.phase == Phase.FINISHED]
     return page(visit, "runs.html", runs=found, due=due, billed=billed, refused=refused)
@@ -43,7 +41,7 @@ def show_runs(visit: ClerkVisit, connection: Reading, refused: Short = "") -> Re
 def begin(visit: ClerkVisit, engine: Database, request: Request, period: Period) -> Response:
     """Begin to bill a month, as far as to look at it."""
     allow = bool(request.app.state.settings.allow_unverified_tariffs)
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     try:
         if not run_queries.is_over(period, today):
             message = f"period {period}: allowed are months that are over"

@@ -36,6 +36,7 @@ PATHS = {
         "/cashier",
         "/accounts/1-101",
         "/approvals",
+        "/discounts",
         "/collection",
         "/reading-rounds",
         "/reading-rounds/1",
