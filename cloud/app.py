@@ -16,6 +16,7 @@ from cloud.api import router as api
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
+from cloud.notify.sender import Sender, notifiers_of
 from cloud.web import pages
 from cloud.work import Worker
 
@@ -35,6 +36,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.engine = engine
     app.state.settings = settings
     app.state.worker = Worker(engine, settings)
+    ways = notifiers_of(settings)
+    app.state.sender = Sender(engine, ways, per_day=settings.notify_per_day)
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
     app.include_router(api, prefix="/api/v1")
     _add_health(app)
@@ -76,6 +79,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(app.state.ingest.run(), name="ingest"),
             asyncio.create_task(app.state.worker.run(), name="work"),
+            asyncio.create_task(app.state.sender.run(), name="notify"),
         ]
         for task in tasks:
             task.add_done_callback(_tell_failure)

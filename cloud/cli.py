@@ -29,6 +29,7 @@ from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
+from cloud.notify.sender import Sender, notifiers_of
 from cloud.printing.commands import (
     print_bill,
     print_dunning_letter,
@@ -119,11 +120,18 @@ def ingest() -> None:
 
 @app.command()
 def work() -> None:
-    """Run the background work: alerts and bill runs."""
+    """Run the background work: alerts, bill runs, messages."""
     settings = Settings()
     logs.configure(settings.log_format)
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Worker(engine, settings).run(), name="work")
+            tasks.create_task(sender.run(), name="notify")
+
     with migrated(settings.database) as engine:
-        asyncio.run(Worker(engine, settings).run())
+        sender = Sender(engine, notifiers_of(settings), per_day=settings.notify_per_day)
+        asyncio.run(both())
 
 
 @app.command()

@@ -14,6 +14,7 @@ from cloud.ledger import arrears_tables as arrears
 from cloud.ledger import tables as ledger
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
+from cloud.notify import tables as messages
 from cloud.proofs import tables as proofs
 from cloud.sites import tables as sites
 from cloud.telemetry import tables as telemetry
@@ -29,6 +30,7 @@ __all__ = [
     "discounts",
     "ingest",
     "ledger",
+    "messages",
     "metadata",
     "metering",
     "proofs",

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from cloud.errors import NotFoundError, RefusedError
 from cloud.ledger import arrears
 from cloud.ledger.arrears import AGES, CAUSES, CHANNELS
+from cloud.notify import outbox, reminding
 from cloud.requests import Reading, Writing
 from cloud.web import cashier_queries as queries
 from cloud.web.paging import MOST, Pager, offset_of
@@ -45,6 +46,12 @@ def show_arrears(
         ages=AGES,
         sums=[sum(each.by_age_fen[place] for each in found) for place in range(len(AGES) + 1)],
         names=queries.accounts_of(connection, project, {each.account_id for each in shown}),
+        messages=outbox.messages_of(connection, [each.account_id for each in shown]),
+        sends={
+            code
+            for code in CHANNELS
+            if reminding.via_of(visit.request.app.state.settings, project, code)
+        },
         channels=CHANNELS,
         causes=CAUSES,
         refused=refused,
@@ -61,11 +68,17 @@ def remind(
     cause: Word,
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Record that a payer was reminded."""
+    """Record that a payer was reminded; by message or mail it is sent, too."""
     try:
         with connection.begin_nested():
-            arrears.remind(
-                connection, visit.teller, account_id, channel=channel, cause=cause, note=note
+            reminding.remind(
+                connection,
+                visit.teller,
+                account_id,
+                settings=visit.request.app.state.settings,
+                channel=channel,
+                cause=cause,
+                note=note,
             )
     except NotFoundError:
         raise

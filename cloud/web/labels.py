@@ -52,6 +52,13 @@ REMINDERS: Final = {
     "mail": N_("E-mail"),
 }
 
+MESSAGES: Final = {
+    "waiting": N_("waits to be sent"),
+    "sent": N_("Sent"),
+    "failed": N_("not sent yet, is tried again"),
+    "given_up": N_("not sent, given up"),
+}
+
 CAUSES: Final = {
     "unknown": N_("cause unknown"),
     "forgot": N_("forgot it"),

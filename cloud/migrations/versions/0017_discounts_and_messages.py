@@ -79,15 +79,52 @@ def upgrade() -> None:
     )
     for table in DISCOUNTS:
         freeze(table)
+    _create_messages()
 
 
 def downgrade() -> None:
+    op.drop_index("ix_messages_state_next_us", table_name="messages")
+    op.drop_index(op.f("ix_messages_account_id"), table_name="messages")
+    op.drop_table("messages")
     for table in reversed(DISCOUNTS):
         unfreeze(table)
         if table == "discounts":
             op.drop_index(op.f("ix_discounts_account_id"), table_name=table)
         op.drop_table(table)
     _let_requests_lack_an_account(nullable=False)
+
+
+def _create_messages() -> None:
+    op.create_table(
+        "messages",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("reminder_id", _ID, nullable=True),
+        sa.Column("via", sa.String(length=20), nullable=False),
+        sa.Column("recipient", sa.String(length=100), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("made_us", sa.BigInteger(), nullable=False),
+        sa.Column("next_us", sa.BigInteger(), nullable=False),
+        sa.Column("attempted_us", sa.BigInteger(), nullable=True),
+        sa.Column("sent_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_messages_account_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_messages_project_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["reminder_id"], ["reminders.id"], name=op.f("fk_messages_reminder_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
+        sa.UniqueConstraint("reminder_id", name=op.f("uq_messages_reminder_id")),
+    )
+    op.create_index(op.f("ix_messages_account_id"), "messages", ["account_id"])
+    op.create_index("ix_messages_state_next_us", "messages", ["state", "next_us"])
 
 
 def _let_requests_lack_an_account(*, nullable: bool) -> None:
