@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cloud import problems
 from cloud.api import router as api
+from cloud.billing.tariff_book import tariffs_of
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
@@ -36,6 +37,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.engine = engine
     app.state.settings = settings
     app.state.worker = Worker(engine, settings)
+    # what cannot be read or sent by is told when the service starts
+    tariffs_of(settings.tariffs)
     ways = notifiers_of(settings)
     app.state.sender = Sender(engine, ways, per_day=settings.notify_per_day)
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)

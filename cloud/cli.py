@@ -207,7 +207,13 @@ def bill_run(
     _first_day(period, "--period")
     if dry_run:
         with migrated(settings.database) as engine, engine.begin() as connection:
-            drawn = runs.draft(connection, project, period, allow_unverified=allow)
+            drawn = runs.draft(
+                connection,
+                project,
+                period,
+                allow_unverified=allow,
+                own_tariffs=settings.tariffs,
+            )
         result: dict[str, object] = {
             "period": period,
             "posted": False,
@@ -218,7 +224,9 @@ def bill_run(
         _print(result, as_json=as_json)
         return
     with migrated(settings.database) as engine:
-        done = runs.run(engine, project, period, allow_unverified=allow)
+        done = runs.run(
+            engine, project, period, allow_unverified=allow, own_tariffs=settings.tariffs
+        )
     _print(_told(done), as_json=as_json)
 
 
@@ -249,6 +257,7 @@ def bill_revise(
             reason=reason,
             by="command line",
             allow_unverified=settings.allow_unverified_tariffs,
+            own_tariffs=settings.tariffs,
         )
     _print(_told(done), as_json=as_json)
 

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     auto_bill: bool = True
     allow_unverified_tariffs: bool = False
+    tariffs: Path | None = Field(
+        default=None, description="a folder of your own tariffs, beside those that come with it"
+    )
     secure_cookies: bool = False
     trust_first_key: bool = Field(
         default=False, description="pin the first key that a gateway without any tells of"

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -78,11 +79,15 @@ def run(
     *,
     allow_unverified: bool = False,
     by: str = ENTERED_BY,
+    own_tariffs: Path | None = None,
 ) -> Run:
-    """Post a period's bills, once; a run that was begun goes on, one that ended stays."""
+    """Post a period's bills, once; a run that was begun goes on, one that ended stays.
+
+    `own_tariffs` is a folder beside the built-in ones, here and wherever a run is worked out.
+    """
     with engine.begin() as connection:
         begun = start(connection, project_id, period, allow_unverified=allow_unverified, by=by)
-    return finish(engine, begun.key)
+    return finish(engine, begun.key, own_tariffs=own_tariffs)
 
 
 def revise(
@@ -93,6 +98,7 @@ def revise(
     reason: str,
     by: str,
     allow_unverified: bool = False,
+    own_tariffs: Path | None = None,
 ) -> Run:
     """Bill a period and all after it again: what comes out otherwise is taken back 冲红."""
     with engine.begin() as connection:
@@ -104,16 +110,16 @@ def revise(
             by=by,
             allow_unverified=allow_unverified,
         )
-    return finish(engine, begun.key)
+    return finish(engine, begun.key, own_tariffs=own_tariffs)
 
 
-def finish(engine: Engine, key: RunKey) -> Run:
+def finish(engine: Engine, key: RunKey, *, own_tariffs: Path | None = None) -> Run:
     """Work on a run until it stands, and post it if it waits to be looked at."""
-    advance(engine, key)
+    advance(engine, key, own_tariffs=own_tariffs)
     with engine.begin() as connection:
         if run_repository.required_run(connection, key, lock=True).phase == Phase.DRAFTED:
             post(connection, key)
-    advance(engine, key)
+    advance(engine, key, own_tariffs=own_tariffs)
     with engine.connect() as connection:
         return run_repository.required_run(connection.execution_options(readonly=True), key)
 
@@ -163,15 +169,24 @@ def start_again(
     )
 
 
-def advance(engine: Engine, key: RunKey, *, within_s: float = math.inf) -> None:
+def advance(
+    engine: Engine,
+    key: RunKey,
+    *,
+    within_s: float = math.inf,
+    own_tariffs: Path | None = None,
+) -> None:
     """Do what is to be done of a run, and wait for others who are at it, for so long."""
     until = time.monotonic() + within_s
-    while time.monotonic() < until and (done := step(engine, key)) is not Step.NOTHING:
+    while time.monotonic() < until:
+        done = step(engine, key, own_tariffs=own_tariffs)
+        if done is Step.NOTHING:
+            return
         if done is Step.OTHERS:
             time.sleep(_WAIT_S)
 
 
-def step(engine: Engine, key: RunKey) -> Step:
+def step(engine: Engine, key: RunKey, *, own_tariffs: Path | None = None) -> Step:
     """Do one step of a run in a transaction of its own."""
     with engine.begin() as connection:
         held = run_repository.required_run(connection, key)
@@ -180,14 +195,14 @@ def step(engine: Engine, key: RunKey) -> Step:
             return Step.NOTHING
         shard = run_repository.claim(connection, key, done=before)
         if shard is not None:
-            _work(connection, held, shard)
+            _work(connection, held, shard, own_tariffs)
             return Step.DONE
         if run_repository.is_any(connection, key, done=before):
             return Step.OTHERS
         # the last of them ends the phase, once
         if run_repository.required_run(connection, key, lock=True).phase != held.phase:
             return Step.DONE
-        _end_phase(connection, held)
+        _end_phase(connection, held, own_tariffs)
         return Step.DONE
 
 
@@ -245,11 +260,16 @@ def discard(connection: Connection, key: RunKey) -> None:
 
 
 def draft(
-    connection: Connection, project_id: str, period: str, *, allow_unverified: bool = False
+    connection: Connection,
+    project_id: str,
+    period: str,
+    *,
+    allow_unverified: bool = False,
+    own_tariffs: Path | None = None,
 ) -> Preview:
     """Work out a period's bills without keeping or posting them (a dry run)."""
     zone = zone_of(connection, project_id)
-    book = TariffBook.built_in(allow_unverified=allow_unverified)
+    book = TariffBook.of(own_tariffs, allow_unverified=allow_unverified)
     drawing = Drawing(connection, book, project_id, zone)
     accounts.open_accounts(connection, project_id, days_of(period).from_on)
     drawn = Drawn()
@@ -292,12 +312,12 @@ def _begin(
     return made
 
 
-def _work(connection: Connection, run: Run, shard: Shard) -> None:
+def _work(connection: Connection, run: Run, shard: Shard, own_tariffs: Path | None) -> None:
     if run.phase == Phase.POSTING:
         posting.post_shard(connection, run, shard)
         run_repository.change_shard(connection, run.key, shard.shard, done=Phase.POSTING)
         return
-    book, drawing = _drawing(connection, run)
+    book, drawing = _drawing(connection, run, own_tariffs)
     drawn = drawing.accounts(shard.accounts, run.first, run.period)
     repository.save_tariffs(connection, book.used)
     run_repository.save_drafts(connection, run.key, shard.shard, drawn.drafts)
@@ -307,7 +327,7 @@ def _work(connection: Connection, run: Run, shard: Shard) -> None:
     run_repository.change_shard(connection, run.key, shard.shard, done=Phase.RATING)
 
 
-def _end_phase(connection: Connection, run: Run) -> None:
+def _end_phase(connection: Connection, run: Run, own_tariffs: Path | None) -> None:
     if run.phase == Phase.POSTING:
         run_repository.drop_drafts(connection, run.key)
         run_repository.drop_shards(connection, run.key)
@@ -318,7 +338,7 @@ def _end_phase(connection: Connection, run: Run) -> None:
         log.info("bills_posted", project=run.project_id, period=run.period, bills=run.bills)
         return
     if run.number == 1:
-        _share_pools(connection, run)
+        _share_pools(connection, run, own_tariffs)
     counts = run_repository.counts(connection, run.key)
     billed = [found for (_, kind), found in counts.items() if kind == "bill"]
     credited = [found for (_, kind), found in counts.items() if kind == "credit"]
@@ -333,8 +353,8 @@ def _end_phase(connection: Connection, run: Run) -> None:
     )
 
 
-def _share_pools(connection: Connection, run: Run) -> None:
-    book, drawing = _drawing(connection, run)
+def _share_pools(connection: Connection, run: Run, own_tariffs: Path | None) -> None:
+    book, drawing = _drawing(connection, run, own_tariffs)
     drawn = drawing.pools(run.period, run_repository.uses_of(connection, run.key))
     repository.save_tariffs(connection, book.used)
     run_repository.save_held(connection, run.project_id, drawn.held)
@@ -353,8 +373,10 @@ def _share_pools(connection: Connection, run: Run) -> None:
         run_repository.save_drafts(connection, run.key, place, some, first=_SHARES_FROM)
 
 
-def _drawing(connection: Connection, run: Run) -> tuple[TariffBook, Drawing]:
-    book = TariffBook.built_in(allow_unverified=run.allow_unverified)
+def _drawing(
+    connection: Connection, run: Run, own_tariffs: Path | None
+) -> tuple[TariffBook, Drawing]:
+    book = TariffBook.of(own_tariffs, allow_unverified=run.allow_unverified)
     zone = zone_of(connection, run.project_id)
     return book, Drawing(connection, book, run.project_id, zone)
 

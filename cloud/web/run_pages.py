@@ -1,9 +1,11 @@
 """Bill runs: begin one, look at what it would post, post it or drop it, bill months again."""
 
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy import Engine
 
 from cloud.billing import run_repository, runs
 from cloud.billing.cycles import PERIOD
@@ -56,7 +58,7 @@ def begin(visit: ClerkVisit, engine: Database, request: Request, period: Period)
             )
     except RefusedError:
         return RedirectResponse("/bill-runs?refused=1", 303)
-    runs.advance(engine, begun.key, within_s=_PATIENCE_S)
+    _advance(engine, begun.key, request)
     return _to(begun.key)
 
 
@@ -82,7 +84,7 @@ def begin_again(
             )
     except RefusedError:
         return RedirectResponse("/bill-runs?refused=1", 303)
-    runs.advance(engine, begun.key, within_s=_PATIENCE_S)
+    _advance(engine, begun.key, request)
     return _to(begun.key)
 
 
@@ -102,7 +104,9 @@ def show_run(visit: ClerkVisit, connection: Reading, period: str, number: int) -
 
 
 @router.post("/bill-runs/{period}/{number}/post", dependencies=[OwnSite])
-def post(visit: ClerkVisit, engine: Database, period: str, number: int) -> Response:
+def post(
+    visit: ClerkVisit, engine: Database, request: Request, period: str, number: int
+) -> Response:
     """Post a run that was looked at."""
     key = RunKey(visit.person.project_id, period, number)
     try:
@@ -110,7 +114,7 @@ def post(visit: ClerkVisit, engine: Database, period: str, number: int) -> Respo
             runs.post(connection, key)
     except RefusedError:
         return _to(key)
-    runs.advance(engine, key, within_s=_PATIENCE_S)
+    _advance(engine, key, request)
     return _to(key)
 
 
@@ -123,6 +127,13 @@ def discard(visit: ClerkVisit, engine: Database, period: str, number: int) -> Re
     except (RefusedError, NotFoundError):
         return RedirectResponse("/bill-runs?refused=1", 303)
     return RedirectResponse("/bill-runs", 303)
+
+
+def _advance(engine: Engine, key: RunKey, request: Request) -> None:
+    # tariffs that cannot be read are the background's to tell of, until they can
+    with suppress(RefusedError):
+        own = request.app.state.settings.tariffs
+        runs.advance(engine, key, within_s=_PATIENCE_S, own_tariffs=own)
 
 
 def _to(key: RunKey) -> Response:
