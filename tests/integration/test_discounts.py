@@ -21,6 +21,7 @@ from cloud.ledger import approvals, reports
 from cloud.ledger import repository as ledger
 from cloud.ledger.approvals import Ask, Request, State
 from cloud.ledger.service import Teller, pay
+from cloud.metering.tables import meter_points
 from cloud.sites.tables import premises
 from tests.fixtures.estate import at, meter, premise, put_on_file
 
@@ -221,6 +222,11 @@ def test_regulated_prices_and_nonsense_are_refused(estate: Engine) -> None:
             approvals.ask(
                 connection, teller("wang"), None, kind=Ask.DISCOUNT, subject={}, reason="x"
             )
+    with estate.begin() as connection:
+        # whatever a meter bills, by whichever name
+        connection.execute(update(meter_points).values(service="cooling"))
+        with pytest.raises(RefusedError, match="items: cooling: charged by meters"):
+            ask(connection, plan("c", items=("cooling",)))
     # two who asked for one code: the second can no longer be granted
     with estate.begin() as connection:
         first, second = ask(connection, plan("a")), ask(connection, plan("a"))
