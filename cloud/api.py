@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from cloud.alerts.endpoints import router as alerts
 from cloud.billing.account_endpoints import router as accounts
 from cloud.billing.endpoints import router as billing
+from cloud.discounts.endpoints import router as discounts
 from cloud.ledger.endpoints import router as ledger
 from cloud.payments.endpoints import router as payments
 from cloud.printing.endpoints import router as documents
@@ -13,7 +14,17 @@ from cloud.telemetry.endpoints import router as telemetry
 from cloud.web.pages import stream_changes
 
 router = APIRouter()
-for part in (sites, telemetry, alerts, billing, accounts, ledger, payments, documents):
+for part in (
+    sites,
+    telemetry,
+    alerts,
+    billing,
+    accounts,
+    discounts,
+    ledger,
+    payments,
+    documents,
+):
     router.include_router(part)
 # the live stream of the pages, for programs
 router.add_api_route("/events", stream_changes, tags=["telemetry"])

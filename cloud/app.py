@@ -13,9 +13,11 @@ from sqlalchemy.exc import DBAPIError
 
 from cloud import problems
 from cloud.api import router as api
+from cloud.billing.tariff_book import tariffs_of
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
+from cloud.notify.sender import Sender, notifiers_of
 from cloud.payments.merchants import channels_of
 from cloud.payments.notifications import router as notifications
 from cloud.web import pages
@@ -38,6 +40,10 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.settings = settings
     app.state.channels = channels_of(settings)
     app.state.worker = Worker(engine, settings, app.state.channels)
+    # what cannot be read or sent by is told when the service starts
+    tariffs_of(settings.tariffs)
+    ways = notifiers_of(settings)
+    app.state.sender = Sender(engine, ways, per_day=settings.notify_per_day)
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
     app.include_router(api, prefix="/api/v1")
     app.include_router(notifications)
@@ -80,6 +86,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(app.state.ingest.run(), name="ingest"),
             asyncio.create_task(app.state.worker.run(), name="work"),
+            asyncio.create_task(app.state.sender.run(), name="notify"),
         ]
         for task in tasks:
             task.add_done_callback(_tell_failure)

@@ -29,6 +29,7 @@ from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
+from cloud.notify.sender import Sender, notifiers_of
 from cloud.payments.commands import payments_app
 from cloud.payments.merchants import channels_of
 from cloud.printing.commands import (
@@ -122,12 +123,19 @@ def ingest() -> None:
 
 @app.command()
 def work() -> None:
-    """Run the background work: alerts, bill runs, asking after online payments."""
+    """Run the background work: alerts, bill runs, asking after online payments, messages."""
     settings = Settings()
     logs.configure(settings.log_format)
     channels = channels_of(settings)
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Worker(engine, settings, channels).run(), name="work")
+            tasks.create_task(sender.run(), name="notify")
+
     with migrated(settings.database) as engine:
-        asyncio.run(Worker(engine, settings, channels).run())
+        sender = Sender(engine, notifiers_of(settings), per_day=settings.notify_per_day)
+        asyncio.run(both())
 
 
 @app.command()
@@ -203,7 +211,13 @@ def bill_run(
     _first_day(period, "--period")
     if dry_run:
         with migrated(settings.database) as engine, engine.begin() as connection:
-            drawn = runs.draft(connection, project, period, allow_unverified=allow)
+            drawn = runs.draft(
+                connection,
+                project,
+                period,
+                allow_unverified=allow,
+                own_tariffs=settings.tariffs,
+            )
         result: dict[str, object] = {
             "period": period,
             "posted": False,
@@ -214,7 +228,9 @@ def bill_run(
         _print(result, as_json=as_json)
         return
     with migrated(settings.database) as engine:
-        done = runs.run(engine, project, period, allow_unverified=allow)
+        done = runs.run(
+            engine, project, period, allow_unverified=allow, own_tariffs=settings.tariffs
+        )
     _print(_told(done), as_json=as_json)
 
 
@@ -245,6 +261,7 @@ def bill_revise(
             reason=reason,
             by="command line",
             allow_unverified=settings.allow_unverified_tariffs,
+            own_tariffs=settings.tariffs,
         )
     _print(_told(done), as_json=as_json)
 

@@ -1,9 +1,11 @@
 """Settings of the service, from HUTONG_* environment variables."""
 
+import json
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protocols.io.mqtt import Broker
@@ -29,6 +31,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     auto_bill: bool = True
     allow_unverified_tariffs: bool = False
+    tariffs: Path | None = Field(
+        default=None, description="a folder of your own tariffs, beside those that come with it"
+    )
     secure_cookies: bool = False
     trust_first_key: bool = Field(
         default=False, description="pin the first key that a gateway without any tells of"
@@ -68,6 +73,53 @@ class Settings(BaseSettings):
         default=None, description="Alipay's public key, not the app's"
     )
     alipay_url: str = "https://openapi.alipay.com/gateway.do"
+
+    notify_urls: dict[str, list[SecretStr]] = Field(
+        default={}, description="JSON: project or project/role -> URLs of apprise"
+    )
+    notify_per_day: int = Field(default=1, ge=1, le=20, description="messages to one account")
+    notify_text: str = Field(
+        default="【{project}】{holder}：截至 {day}，{premise} 尚有 {amount} 元未缴，请及时缴纳。",
+        max_length=500,
+    )
+    sms_url: str = Field(default="", description="the supplier's address of short messages")
+    sms_headers: dict[str, SecretStr] = Field(default={}, description="JSON: such as keys")
+    sms_body: str = Field(
+        default='{"phone": "{phone}", "text": "{text}", "id": "{id}"}',
+        description="JSON: {phone}, {text} and {id} are filled in",
+    )
+    sms_accepted: str = Field(default="", description="what an answer has that took the message")
+
+    @field_validator("notify_text")
+    @classmethod
+    def _is_text(cls, text: str) -> str:
+        facts = dict.fromkeys(("project", "holder", "premise", "amount", "day"), "x")
+        try:
+            text.format(**facts)
+        except (LookupError, ValueError, AttributeError) as error:
+            message = f"{text}: allowed are {{{'}, {'.join(facts)}}}"
+            raise ValueError(message) from error
+        return text
+
+    @field_validator("sms_url")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        here = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if url and not (parts.scheme == "https" and parts.hostname) and not here:
+            message = "allowed begins with https://, or http:// on this machine"
+            raise ValueError(message)
+        return url
+
+    @field_validator("sms_body")
+    @classmethod
+    def _is_json(cls, body: str) -> str:
+        try:
+            json.loads(body)
+        except ValueError as error:
+            message = f"{body}: allowed is JSON: {error}"
+            raise ValueError(message) from error
+        return body
 
     @field_validator("public_url", "wechat_url", "alipay_url")
     @classmethod

@@ -5,6 +5,7 @@ from cloud.billing import bill_tables as bills
 from cloud.billing import run_tables as bill_runs
 from cloud.billing import tables as billing
 from cloud.database import metadata
+from cloud.discounts import tables as discounts
 from cloud.ingest import attempt_tables as attempts
 from cloud.ingest import clock_tables as clocks
 from cloud.ingest import quarantine_tables
@@ -13,6 +14,7 @@ from cloud.ledger import arrears_tables as arrears
 from cloud.ledger import tables as ledger
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
+from cloud.notify import tables as messages
 from cloud.payments import tables as payments
 from cloud.proofs import tables as proofs
 from cloud.sites import tables as sites
@@ -26,8 +28,10 @@ __all__ = [
     "billing",
     "bills",
     "clocks",
+    "discounts",
     "ingest",
     "ledger",
+    "messages",
     "metadata",
     "metering",
     "payments",

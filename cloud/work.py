@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from cloud.alerts import service as alerts
 from cloud.billing import repository as billing
 from cloud.billing import run_steps, runs
+from cloud.billing.tariff_book import tariffs_of
 from cloud.config import Settings
 from cloud.errors import RefusedError
 from cloud.ingest import repository as ingest
@@ -99,21 +100,32 @@ class Worker:
             with self._engine.begin() as connection:
                 proofs.sample(connection, now_us)
         if self._settings.auto_bill:
+            self._charge_lateness(now_us)
+        self._bill(now_us)
+
+    def _bill(self, now_us: int) -> None:
+        own = self._settings.tariffs
+        try:
+            tariffs_of(own)
+        except RefusedError as error:
+            # nothing is billed by prices that somebody is about to correct
+            log.error("tariffs_refused", reason=str(error))
+            return
+        if self._settings.auto_bill:
             with self._engine.connect() as connection:
                 reader = connection.execution_options(readonly=True)
                 due = due_runs(reader, now_us)
             for project, period in due:
                 allow = self._settings.allow_unverified_tariffs
-                runs.run(self._engine, project, period, allow_unverified=allow)
-            self._charge_lateness(now_us)
+                runs.run(self._engine, project, period, allow_unverified=allow, own_tariffs=own)
         with self._engine.connect() as connection:
             begun = runs.unfinished(connection.execution_options(readonly=True))
         for held in begun:
             # what somebody else began waits to be looked at before it is posted
             if held.started_by == runs.ENTERED_BY:
-                runs.finish(self._engine, held.key)
+                runs.finish(self._engine, held.key, own_tariffs=own)
             else:
-                run_steps.advance(self._engine, held.key)
+                run_steps.advance(self._engine, held.key, own_tariffs=own)
 
     def _charge_lateness(self, now_us: int) -> None:
         # once a local day, where a contract has terms for it

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from cloud.auth import Person
@@ -12,6 +12,7 @@ from cloud.ledger import arrears, tenancies
 from cloud.ledger.schemas import Amount, Key
 from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
+from cloud.notify import outbox, reminding
 from cloud.requests import Reading, Writing, require
 
 router = APIRouter(tags=["accounts"])
@@ -72,6 +73,8 @@ class ReminderOut(BaseModel):
     note: str
     owed: str
     by: str
+    # waiting, sent, failed (it is tried again) or given_up; null where the service sends nothing
+    message: str | None
 
 
 @router.post("/accounts/{account_id}/charges", status_code=201)
@@ -114,6 +117,7 @@ def list_reminders(
 ) -> list[ReminderOut]:
     """List an account's reminders, the newest first."""
     held = arrears.reminders_of(connection, person.project_id, account_id)
+    sent = outbox.messages_of(connection, [account_id])
     return [
         ReminderOut(
             reminded_on=each.reminded_on,
@@ -122,6 +126,7 @@ def list_reminders(
             note=each.note,
             owed=fen_to_yuan(each.owed_fen),
             by=each.reminded_by,
+            message=sent[each.id].state if each.id in sent else None,
         )
         for each in held[:limit]
     ]
@@ -129,13 +134,14 @@ def list_reminders(
 
 @router.post("/accounts/{account_id}/reminders", status_code=201)
 def remind(
-    account_id: str, wanted: ReminderIn, person: Clerk, connection: Writing
+    account_id: str, wanted: ReminderIn, person: Clerk, connection: Writing, request: Request
 ) -> list[ReminderOut]:
-    """Put a reminder on record; return all of the account."""
-    arrears.remind(
+    """Put a reminder on record, by message or mail send it, too; return all of the account."""
+    reminding.remind(
         connection,
         _teller(person),
         account_id,
+        settings=request.app.state.settings,
         channel=wanted.channel,
         cause=wanted.cause,
         note=wanted.note,

@@ -35,7 +35,8 @@ def segment_of(connection: Connection, stored: Json, *, hours: bool) -> Json:
         if hours and inputs["intervals"] is not None:
             by_hour = _hours(connection, stored, inputs, document)
     parts = parts_of(connection, listed(stored["parts"]), hours=by_hour)
-    return {"tariff": tariff, "inputs": inputs, "parts": parts}
+    discounts = listed(stored.get("discounts", []))
+    return {"tariff": tariff, "inputs": inputs, "parts": parts, "discounts": discounts}
 
 
 def tariff_of(connection: Connection, digest: str | None) -> Json | None:

@@ -22,7 +22,7 @@ Work = Callable[[Engine, RunKey], None]
 def crew(engine: Engine, key: RunKey, *, shards: int, work: Work) -> Iterator[None]:
     """Let others do `work` on a run, too, until they find nothing to do; who dies is not missed.
 
-    `work` is a function of a module: each process opens the database for itself.
+    `work` can be pickled: each process opens the database for itself.
     """
     many = min(os.cpu_count() or 1, MOST_PROCESSES, shards // SHARDS_FOR_EACH) - 1
     spawn = multiprocessing.get_context("spawn")

@@ -1,10 +1,13 @@
 """Billing cycles 收费周期: which days a charge that recurs is due for, and when (pure)."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+# a month such as 2026-10, as the name of what is billed in it
+PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 CYCLES: Final = {"month": 1, "quarter": 3, "half-year": 6, "year": 12}
 
 

@@ -19,6 +19,9 @@ from cloud.billing.pools import SHARED, Estate, share_pools, shared_drafts
 from cloud.billing.recurring import recurring_drafts
 from cloud.billing.tariff_book import TariffBook
 from cloud.billing.uses import use_of
+from cloud.discounts import repository as discounts
+from cloud.discounts.lowering import grants_in
+from cloud.discounts.plans import Grant
 from cloud.metering import repository as meters
 from cloud.metering import service as metering
 from cloud.metering.registers import RegisterError
@@ -54,7 +57,9 @@ class Drawing:
         What was billed before and comes out otherwise is taken back and billed anew, so that later
         annual tiers follow. Left alone are shares of pools, single charges, and what is held now.
         """
-        return _Accounts(self._connection, self.book, self._zone, names, first).draw(first, last)
+        granted = discounts.grants_of(self._connection, self._project_id, names)
+        some = _Accounts(self._connection, self.book, self._zone, names, first, granted)
+        return some.draw(first, last)
 
     def pools(self, period: str, uses: Mapping[str, Use]) -> Drawn:
         """Share the pools of a period, from what its accounts used."""
@@ -105,11 +110,13 @@ class _Accounts:
         zone: ZoneInfo,
         names: Sequence[str],
         first: str,
+        granted: Mapping[str, Sequence[Grant]],
     ) -> None:
         self._connection = connection
         self._book = book
         self._zone = zone
         self._names = names
+        self._granted = granted
         since = days_of(first).from_on - _LOOK_BACK
         homes = repository.households(connection, names)
         continued = repository.continued(connection, homes.values())
@@ -148,13 +155,22 @@ class _Accounts:
                 pending=self._pending,
             )
             terms = [term for term in self._terms if term.account_id in homes]
+            ids = [bill.id for bill in held.values()]
+            posted = bill_repository.drafts_of(self._connection, ids)
             recurring, waiting = recurring_drafts(
-                self._book, homes, terms, self._billed, period=period
+                self._book,
+                homes,
+                terms,
+                self._billed,
+                period=period,
+                granted=self._granted,
+                # a bill that is made anew keeps the discounts that it was posted with
+                kept={(each.account_id, each.service): grants_in(each) for each in posted.values()},
             )
             drawn.uses |= metered.uses
             drawn.held[period] = [*metered.held, *waiting]
             fresh = {draft.key: draft for draft in (*metered.drafts, *recurring)}
-            drawn.drafts += self._decide(period, held, fresh, drawn.held[period])
+            drawn.drafts += self._decide(period, held, fresh, drawn.held[period], posted=posted)
         return drawn
 
     def _decide(
@@ -163,8 +179,9 @@ class _Accounts:
         held: Mapping[Key, Standing],
         fresh: Mapping[Key, Draft],
         waiting: Sequence[Held],
+        *,
+        posted: Mapping[str, Draft],
     ) -> list[Drafted]:
-        posted = bill_repository.drafts_of(self._connection, [bill.id for bill in held.values()])
         revisions = bill_repository.last_revisions(self._connection, self._names, period)
         unknown = {Key(each.account_id or "", each.service, period) for each in waiting}
         found: list[Drafted] = []

@@ -96,9 +96,16 @@ def get_bundle(
 def run_bills(wanted: BillRunIn, person: Clerk, engine: Database, request: Request) -> BillRunOut:
     """Bill a month of your project; a month that was billed stays as it is."""
     allow = bool(request.app.state.settings.allow_unverified_tariffs)
+    own = request.app.state.settings.tariffs
     if wanted.dry_run:
         with engine.begin() as connection:
-            drawn = runs.draft(connection, person.project_id, wanted.period, allow_unverified=allow)
+            drawn = runs.draft(
+                connection,
+                person.project_id,
+                wanted.period,
+                allow_unverified=allow,
+                own_tariffs=own,
+            )
         return BillRunOut(
             period=wanted.period,
             bills=drawn.bills,
@@ -107,7 +114,12 @@ def run_bills(wanted: BillRunIn, person: Clerk, engine: Database, request: Reque
             posted=False,
         )
     done = runs.run(
-        engine, person.project_id, wanted.period, allow_unverified=allow, by=person.username
+        engine,
+        person.project_id,
+        wanted.period,
+        allow_unverified=allow,
+        by=person.username,
+        own_tariffs=own,
     )
     return _run_out(done)
 
@@ -124,6 +136,7 @@ def revise_bills(
         reason=wanted.reason,
         by=person.username,
         allow_unverified=bool(request.app.state.settings.allow_unverified_tariffs),
+        own_tariffs=request.app.state.settings.tariffs,
     )
     return _run_out(done)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Final
 
 from cloud.billing.billed import Billed
 from cloud.billing.cycles import Days, due, pieces
@@ -9,10 +11,17 @@ from cloud.billing.drafts import Draft, Held
 from cloud.billing.rated_drafts import Segment, draft_of
 from cloud.billing.repository import Household, Term
 from cloud.billing.tariff_book import TariffBook
+from cloud.discounts.lowering import lowered
+from cloud.discounts.plans import REGULATED, Grant
 from cloud.tariffs.files import TariffRefusedError
 from cloud.tariffs.rating import RatingError, rate_by
 from cloud.tariffs.tariff import SupplyKind, Tariff
 from cloud.tariffs.usage import Usage
+
+Granted = Mapping[str, Sequence[Grant]]
+Kept = Mapping[tuple[str, str], Sequence[Grant]]
+_NOTHING: Final[Mapping[str, Sequence[Grant]]] = MappingProxyType({})
+_NONE_KEPT: Final[Kept] = MappingProxyType({})
 
 
 def recurring_drafts(
@@ -22,8 +31,14 @@ def recurring_drafts(
     billed: Billed,
     *,
     period: str,
+    granted: Granted = _NOTHING,
+    kept: Kept = _NONE_KEPT,
 ) -> tuple[list[Draft], list[Held]]:
-    """Rate what terms make due in a period; what cannot be billed is held."""
+    """Rate what terms make due in a period; what cannot be billed is held.
+
+    `granted` are the discounts of accounts, `kept` those of bills that are made anew, by account
+    and item.
+    """
     drafts: list[Draft] = []
     held: list[Held] = []
     for term in terms:
@@ -37,15 +52,30 @@ def recurring_drafts(
         days = due(term.cycle, owed, covered_to=covered_to, period=period)
         if days is None:
             continue
+        grants = kept.get((home.account_id, term.item), granted.get(home.account_id, ()))
+        grants = [each for each in grants if term.item in each.plan.items]
         try:
             segments = _segments(book, home, term, days)
+            for segment in segments if grants else ():
+                _check_free(segment.chosen.tariff, grants[0])
         except (RatingError, TariffRefusedError) as error:
             subject = f"{home.account_id}/{term.item}"
             held.append(Held(subject, str(error), account_id=home.account_id, service=term.item))
             continue
         if segments:
-            drafts.append(draft_of(home, term.item, period, segments))
+            draft = draft_of(home, term.item, period, segments)
+            drafts.append(lowered(draft, grants) if grants else draft)
     return drafts, held
+
+
+def _check_free(tariff: Tariff, grant: Grant) -> None:
+    # a charge item may be given another tariff after the plan was approved
+    if tariff.service in REGULATED:
+        msg = (
+            f"discount {grant.plan.code}: tariff {tariff.id} is of {tariff.service}, a regulated"
+            " price: allowed is no discount: end it"
+        )
+        raise RatingError(msg)
 
 
 def _segments(book: TariffBook, home: Household, term: Term, days: Days) -> list[Segment]:

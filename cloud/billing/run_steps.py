@@ -5,6 +5,8 @@ import os
 import time
 from bisect import bisect_right
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -43,27 +45,37 @@ class Step(StrEnum):
     NOTHING = "nothing is to be done"
 
 
-def advance(engine: Engine, key: RunKey) -> None:
+def advance(engine: Engine, key: RunKey, *, own_tariffs: Path | None = None) -> None:
     """Do what is to be done of a run, with other processes where it is much."""
     with engine.connect().execution_options(readonly=True) as connection:
         waiting = run_repository.shards_done(connection, key)
     # in a file bills are worked out by many, and posted by one
     shards = waiting[""] if engine.dialect.name == "sqlite" else waiting.total()
-    with crew(engine, key, shards=shards, work=advance_alone):
-        advance_alone(engine, key)
+    work = partial(advance_alone, own_tariffs=own_tariffs)
+    with crew(engine, key, shards=shards, work=work):
+        work(engine, key)
 
 
-def advance_alone(engine: Engine, key: RunKey, *, within_s: float = math.inf) -> None:
+def advance_alone(
+    engine: Engine,
+    key: RunKey,
+    *,
+    within_s: float = math.inf,
+    own_tariffs: Path | None = None,
+) -> None:
     """Do what is to be done of a run, and wait for others who are at it, for so long."""
     until = time.monotonic() + within_s
-    while time.monotonic() < until and (done := step(engine, key)) is not Step.NOTHING:
+    while time.monotonic() < until:
+        done = step(engine, key, own_tariffs=own_tariffs)
+        if done is Step.NOTHING:
+            return
         if done is Step.OTHERS:
             time.sleep(_WAIT_S)
 
 
-def step(engine: Engine, key: RunKey) -> Step:
+def step(engine: Engine, key: RunKey, *, own_tariffs: Path | None = None) -> Step:
     """Do one step of a run in a transaction of its own."""
-    if engine.dialect.name == "sqlite" and (done := _step_apart(engine, key)):
+    if engine.dialect.name == "sqlite" and (done := _step_apart(engine, key, own_tariffs)):
         return done
     with engine.begin() as connection:
         held = run_repository.required_run(connection, key)
@@ -72,18 +84,18 @@ def step(engine: Engine, key: RunKey) -> Step:
             return Step.NOTHING
         shard = run_repository.claim(connection, key, done=before)
         if shard is not None:
-            _work(connection, held, shard)
+            _work(connection, held, shard, own_tariffs)
             return Step.DONE
         if run_repository.is_any(connection, key, done=before):
             return Step.OTHERS
         # the last of them ends the phase, once
         if run_repository.required_run(connection, key, lock=True).phase != held.phase:
             return Step.DONE
-        _end_phase(connection, held)
+        _end_phase(connection, held, own_tariffs)
         return Step.DONE
 
 
-def _step_apart(engine: Engine, key: RunKey) -> Step | None:
+def _step_apart(engine: Engine, key: RunKey, own_tariffs: Path | None) -> Step | None:
     # a file has one writer at a time: bills are worked out by all, beside who writes
     try:
         with engine.connect().execution_options(readonly=True) as connection:
@@ -93,7 +105,7 @@ def _step_apart(engine: Engine, key: RunKey) -> Step | None:
             shard = run_repository.one_of_many(connection, key, done="", place=os.getpid())
             if shard is None:
                 return None
-            drawing = _drawing(connection, held)
+            drawing = _drawing(connection, held, own_tariffs)
             drawn = drawing.accounts(shard.accounts, held.first, held.period)
             # verdicts on reads, if new ones were due
             connection.commit()
@@ -106,12 +118,12 @@ def _step_apart(engine: Engine, key: RunKey) -> Step | None:
     return Step.DONE
 
 
-def _work(connection: Connection, run: Run, shard: Shard) -> None:
+def _work(connection: Connection, run: Run, shard: Shard, own_tariffs: Path | None) -> None:
     if run.phase == Phase.POSTING:
         posting.post_shard(connection, run, shard)
         run_repository.change_shard(connection, run.key, shard.shard, done=Phase.POSTING)
         return
-    drawing = _drawing(connection, run)
+    drawing = _drawing(connection, run, own_tariffs)
     _keep(connection, run, shard, drawing, drawing.accounts(shard.accounts, run.first, run.period))
 
 
@@ -124,7 +136,7 @@ def _keep(connection: Connection, run: Run, shard: Shard, drawing: Drawing, draw
     run_repository.change_shard(connection, run.key, shard.shard, done=Phase.RATING)
 
 
-def _end_phase(connection: Connection, run: Run) -> None:
+def _end_phase(connection: Connection, run: Run, own_tariffs: Path | None) -> None:
     if run.phase == Phase.POSTING:
         run_repository.drop_drafts(connection, run.key)
         run_repository.drop_shards(connection, run.key)
@@ -135,7 +147,7 @@ def _end_phase(connection: Connection, run: Run) -> None:
         log.info("bills_posted", project=run.project_id, period=run.period, bills=run.bills)
         return
     if run.number == 1:
-        _share_pools(connection, run)
+        _share_pools(connection, run, own_tariffs)
     counts = run_repository.counts(connection, run.key)
     billed = [found for (_, kind), found in counts.items() if kind == "bill"]
     credited = [found for (_, kind), found in counts.items() if kind == "credit"]
@@ -150,8 +162,8 @@ def _end_phase(connection: Connection, run: Run) -> None:
     )
 
 
-def _share_pools(connection: Connection, run: Run) -> None:
-    drawing = _drawing(connection, run)
+def _share_pools(connection: Connection, run: Run, own_tariffs: Path | None) -> None:
+    drawing = _drawing(connection, run, own_tariffs)
     drawn = drawing.pools(run.period, run_repository.uses_of(connection, run.key))
     repository.save_tariffs(connection, drawing.book.used)
     run_repository.save_held(connection, run.project_id, drawn.held)
@@ -170,7 +182,7 @@ def _share_pools(connection: Connection, run: Run) -> None:
         run_repository.save_drafts(connection, run.key, place, some, first=_SHARES_FROM)
 
 
-def _drawing(connection: Connection, run: Run) -> Drawing:
-    book = TariffBook.built_in(allow_unverified=run.allow_unverified)
+def _drawing(connection: Connection, run: Run, own_tariffs: Path | None) -> Drawing:
+    book = TariffBook.of(own_tariffs, allow_unverified=run.allow_unverified)
     zone = zone_of(connection, run.project_id)
     return Drawing(connection, book, run.project_id, zone)

@@ -8,6 +8,7 @@ whoever dies gives it back, whoever comes goes on.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine
@@ -53,11 +54,15 @@ def run(
     *,
     allow_unverified: bool = False,
     by: str = ENTERED_BY,
+    own_tariffs: Path | None = None,
 ) -> Run:
-    """Post a period's bills, once; a run that was begun goes on, one that ended stays."""
+    """Post a period's bills, once; a run that was begun goes on, one that ended stays.
+
+    `own_tariffs` is a folder beside the built-in ones, here and wherever a run is worked out.
+    """
     with engine.begin() as connection:
         begun = start(connection, project_id, period, allow_unverified=allow_unverified, by=by)
-    return finish(engine, begun.key)
+    return finish(engine, begun.key, own_tariffs=own_tariffs)
 
 
 def revise(
@@ -68,6 +73,7 @@ def revise(
     reason: str,
     by: str,
     allow_unverified: bool = False,
+    own_tariffs: Path | None = None,
 ) -> Run:
     """Bill a period and all after it again: what comes out otherwise is taken back 冲红."""
     with engine.begin() as connection:
@@ -79,16 +85,16 @@ def revise(
             by=by,
             allow_unverified=allow_unverified,
         )
-    return finish(engine, begun.key)
+    return finish(engine, begun.key, own_tariffs=own_tariffs)
 
 
-def finish(engine: Engine, key: RunKey) -> Run:
+def finish(engine: Engine, key: RunKey, *, own_tariffs: Path | None = None) -> Run:
     """Work on a run until it stands, and post it if it waits to be looked at."""
-    advance(engine, key)
+    advance(engine, key, own_tariffs=own_tariffs)
     with engine.begin() as connection:
         if run_repository.required_run(connection, key, lock=True).phase == Phase.DRAFTED:
             post(connection, key)
-    advance(engine, key)
+    advance(engine, key, own_tariffs=own_tariffs)
     with engine.connect() as connection:
         return run_repository.required_run(connection.execution_options(readonly=True), key)
 
@@ -192,11 +198,16 @@ def discard(connection: Connection, key: RunKey) -> None:
 
 
 def draft(
-    connection: Connection, project_id: str, period: str, *, allow_unverified: bool = False
+    connection: Connection,
+    project_id: str,
+    period: str,
+    *,
+    allow_unverified: bool = False,
+    own_tariffs: Path | None = None,
 ) -> Preview:
     """Work out a period's bills without keeping or posting them (a dry run)."""
     zone = zone_of(connection, project_id)
-    book = TariffBook.built_in(allow_unverified=allow_unverified)
+    book = TariffBook.of(own_tariffs, allow_unverified=allow_unverified)
     drawing = Drawing(connection, book, project_id, zone)
     accounts.open_accounts(connection, project_id, days_of(period).from_on)
     drawn = Drawn()

@@ -5,11 +5,20 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 from cloud.billing.cycles import Days, split_at
-from cloud.tariffs.files import check_billable, load_tariffs, tariff_in_force
+from cloud.documents import DocumentError
+from cloud.errors import RefusedError
+from cloud.tariffs.files import (
+    check_billable,
+    load_book,
+    load_tariffs,
+    tariff_in_force,
+    version_on,
+)
 from cloud.tariffs.rate_plan import RatePlan
 from cloud.tariffs.tariff import SupplyKind, Tariff
 
@@ -30,13 +39,18 @@ class TariffBook:
     def __init__(self, tariffs: Iterable[Tariff], *, allow_unverified: bool) -> None:
         self._tariffs = tuple(tariffs)
         self._allow_unverified = allow_unverified
-        self._chosen: dict[tuple[str, str], Chosen] = {}
+        self._chosen: dict[tuple[str, date], Chosen] = {}
         self._segments: dict[tuple[str, Days], list[Days]] = {}
 
     @classmethod
     def built_in(cls, *, allow_unverified: bool) -> "TariffBook":
         """Return the book of the tariffs that come with the service."""
         return cls(built_in(), allow_unverified=allow_unverified)
+
+    @classmethod
+    def of(cls, own: Path | None, *, allow_unverified: bool) -> "TariffBook":
+        """Return the book of these and of a folder of one's own, see `tariffs_of`."""
+        return cls(tariffs_of(own), allow_unverified=allow_unverified)
 
     @property
     def used(self) -> dict[str, tuple[str, str]]:
@@ -47,7 +61,7 @@ class TariffBook:
         """Return the version in force on a day; TariffRefusedError where it may not bill this."""
         tariff = tariff_in_force(self._tariffs, tariff_id, on=on)
         check_billable(tariff, SupplyKind(supply), allow_unverified=self._allow_unverified)
-        key = tariff.id, tariff.version
+        key = tariff.id, tariff.effective_from
         if key not in self._chosen:
             text, digest = tariff_text(tariff)
             self._chosen[key] = Chosen(tariff, RatePlan(tariff), text, digest)
@@ -64,7 +78,7 @@ class TariffBook:
         versions = [tariff for tariff in self._tariffs if tariff.id == tariff_id]
         found: list[Days] = []
         for span in split_at(days, [tariff.effective_from for tariff in versions]):
-            held = next((each for each in versions if each.in_force_on(span.from_on)), None)
+            held = version_on(versions, span.from_on)
             found += split_at(span, _season_starts(held, span) if held else [])
         return found
 
@@ -75,10 +89,33 @@ def built_in() -> tuple[Tariff, ...]:
     return tuple(load_tariffs())
 
 
+def tariffs_of(own: Path | None) -> tuple[Tariff, ...]:
+    """Return the built-in tariffs and those of a folder, read again where a file was changed.
+
+    RefusedError has every fault of the folder.
+    """
+    if own is None:
+        return built_in()
+    try:
+        stats = [(path.name, path.stat()) for path in sorted(own.iterdir())]
+    except OSError as error:
+        message = f"HUTONG_TARIFFS: {own}: {error.strerror}: allowed is a folder of tariff files"
+        raise RefusedError(message) from error
+    return _with_own(own, tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats))
+
+
 def tariff_text(tariff: Tariff) -> tuple[str, str]:
     """Return a tariff as canonical JSON, and its SHA-256 in hex."""
     text = json.dumps(tariff.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
     return text, hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _with_own(own: Path, _files: tuple[tuple[str, int, int], ...]) -> tuple[Tariff, ...]:
+    try:
+        return tuple(load_book(own))
+    except (DocumentError, OSError) as error:
+        raise RefusedError(str(error)) from error
 
 
 def _season_starts(tariff: Tariff, days: Days) -> list[date]:

@@ -1,17 +1,22 @@
-"""Reliefs, voids and refunds: asked for by one person, granted by others, then entered."""
+"""Reliefs, voids, refunds and discounts: asked for by one person, granted by others, then done."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection, select
 
+from cloud.discounts import effects
+from cloud.discounts import repository as discounts
 from cloud.errors import NotFoundError, RefusedError
 from cloud.ledger import repository, service
 from cloud.ledger.entries import Book, Charge
 from cloud.ledger.service import Teller
 from cloud.ledger.tables import approval_rules, decisions, requests
+from cloud.sites.tables import projects
+from cloud.sites.zones import local_day
 
 
 class Ask(StrEnum):
@@ -20,6 +25,13 @@ class Ask(StrEnum):
     RELIEF = "relief"  # 减免
     VOID = "void"  # 作废
     REFUND = "refund"  # 退款
+    PLAN = "discount_plan"  # 优惠方案
+    DISCOUNT = "discount"  # 给予优惠
+    DISCOUNT_END = "discount_end"  # 终止优惠
+
+
+# they move no money by themselves
+DISCOUNTS: Final = frozenset({Ask.PLAN, Ask.DISCOUNT, Ask.DISCOUNT_END})
 
 
 class State(StrEnum):
@@ -47,7 +59,7 @@ class Request:
     """A request with everything that was said of it."""
 
     id: int
-    account_id: str
+    account_id: str | None
     kind: Ask
     subject: Mapping[str, object]
     amount_fen: int
@@ -68,22 +80,31 @@ class Request:
 def ask(
     connection: Connection,
     teller: Teller,
-    account_id: str,
+    account_id: str | None,
     *,
     kind: Ask,
     subject: Mapping[str, object],
     reason: str,
 ) -> Request:
-    """Ask for a relief, a void or a refund; nothing is entered yet. RefusedError for nonsense.
+    """Ask for something others must grant; nothing is done yet. RefusedError for nonsense.
 
     The subject of a relief is {period, item, late, amount_fen}, of a void {entry_id}, of a refund
-    {book, channel, amount_fen}.
+    {book, channel, amount_fen}; of a plan that of `subject_of`, of a discount {code, from_on,
+    to_on}, of its end {code, discount_id, ends_on}. A plan is of no account.
     """
-    repository.account(connection, teller.project_id, account_id)
+    if account_id is not None:
+        repository.account(connection, teller.project_id, account_id)
+    elif kind not in {Ask.PLAN, Ask.DISCOUNT_END}:
+        message = f"account: missing: a {kind} is of an account"
+        raise RefusedError(message)
     if not reason.strip():
         message = "reason: allowed is a text that says why"
         raise RefusedError(message)
-    amount_fen = _amount(connection, teller, kind, subject)
+    amount_fen = 0
+    if kind in DISCOUNTS:
+        _check_discount(connection, teller, kind, account_id, subject)
+    else:
+        amount_fen = _amount(connection, teller, kind, subject)
     steps = connection.scalar(
         select(approval_rules.c.steps).where(
             approval_rules.c.project_id == teller.project_id, approval_rules.c.kind == kind
@@ -95,7 +116,7 @@ def ask(
             project_id=teller.project_id,
             account_id=account_id,
             kind=kind,
-            subject=json.dumps(subject, sort_keys=True),
+            subject=json.dumps(subject, ensure_ascii=False, sort_keys=True),
             amount_fen=amount_fen,
             reason=reason.strip(),
             steps=steps or 1,
@@ -110,12 +131,12 @@ def ask(
 def decide(
     connection: Connection, teller: Teller, request_id: int, *, grant: bool, note: str = ""
 ) -> Request:
-    """Grant or refuse one step of a request; the last grant enters it into the books.
+    """Grant or refuse one step of a request; the last grant lets it take effect.
 
     RefusedError for who asked, who decided before, and where it is settled or no longer possible.
     """
     found = request_of(connection, teller.project_id, request_id)
-    repository.account(connection, teller.project_id, found.account_id, lock=True)
+    _lock(connection, teller, found)
     found = request_of(connection, teller.project_id, request_id)
     if found.state is not State.WAITING:
         message = f"request {request_id} is {found.state} already"
@@ -124,7 +145,12 @@ def decide(
         message = f"request {request_id}: allowed is somebody who did not make or decide it"
         raise RefusedError(message)
     step = len(found.decisions) + 1
-    entry_id = _enter(connection, teller, found) if grant and step >= found.steps else None
+    is_last = grant and step >= found.steps
+    entry_id = None
+    if is_last and found.kind in DISCOUNTS:
+        _take_effect(connection, teller, found)
+    elif is_last:
+        entry_id = _enter(connection, teller, found, str(found.account_id))
     connection.execute(
         decisions.insert().values(
             request_id=request_id,
@@ -211,7 +237,63 @@ def _amount(
     return amount_fen
 
 
-def _enter(connection: Connection, teller: Teller, found: Request) -> int:
+def _lock(connection: Connection, teller: Teller, found: Request) -> None:
+    # a plan is of the whole project: two of its requests are not decided at once
+    if found.account_id is None or found.kind in DISCOUNTS:
+        mine = projects.c.id == teller.project_id
+        connection.execute(select(projects.c.id).where(mine).with_for_update())
+    else:
+        repository.account(connection, teller.project_id, found.account_id, lock=True)
+
+
+def _check_discount(
+    connection: Connection,
+    teller: Teller,
+    kind: Ask,
+    account_id: str | None,
+    subject: Mapping[str, object],
+) -> None:
+    project = teller.project_id
+    if kind is Ask.PLAN:
+        effects.check_plan(connection, project, subject)
+    elif kind is Ask.DISCOUNT:
+        effects.check_assignment(connection, project, str(account_id), subject)
+    else:
+        today = local_day(connection, project, teller.now_us)
+        effects.check_end(connection, project, subject, today=today)
+
+
+def _take_effect(connection: Connection, teller: Teller, found: Request) -> None:
+    # what held when it was asked for may no longer do so
+    project, subject = teller.project_id, found.subject
+    if found.kind is Ask.PLAN:
+        plan = effects.check_plan(connection, project, subject)
+        discounts.add_plan(connection, project, plan, found.id)
+    elif found.kind is Ask.DISCOUNT:
+        account_id = str(found.account_id)
+        held, days = effects.check_assignment(connection, project, account_id, subject)
+        discounts.add_assignment(
+            connection,
+            project,
+            account_id,
+            code=held.plan.code,
+            days=days,
+            request_id=found.id,
+        )
+    else:
+        today = local_day(connection, project, teller.now_us)
+        held, only, ends_on = effects.check_end(connection, project, subject, today=today)
+        discounts.add_end(
+            connection,
+            project,
+            code=held.plan.code,
+            discount_id=None if only is None else only.id,
+            ends_on=ends_on,
+            request_id=found.id,
+        )
+
+
+def _enter(connection: Connection, teller: Teller, found: Request, account_id: str) -> int:
     key, subject = f"request:{found.id}", found.subject
     match found.kind:
         case Ask.RELIEF:
@@ -221,7 +303,7 @@ def _enter(connection: Connection, teller: Teller, found: Request) -> int:
             entered = service.relieve(
                 connection,
                 teller,
-                found.account_id,
+                account_id,
                 charge=charge,
                 amount_fen=found.amount_fen,
                 key=key,
@@ -230,7 +312,7 @@ def _enter(connection: Connection, teller: Teller, found: Request) -> int:
             entered = service.void(
                 connection,
                 teller,
-                found.account_id,
+                account_id,
                 entry_id=_whole(subject, "entry_id"),
                 key=key,
             )
@@ -238,12 +320,15 @@ def _enter(connection: Connection, teller: Teller, found: Request) -> int:
             entered = service.refund(
                 connection,
                 teller,
-                found.account_id,
+                account_id,
                 book=Book(str(subject["book"])),
                 amount_fen=found.amount_fen,
                 channel=str(subject["channel"]),
                 key=key,
             )
+        case _:
+            message = f"{found.kind}: moves no money"
+            raise RefusedError(message)
     return entered.id
 
 

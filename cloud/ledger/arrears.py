@@ -45,6 +45,7 @@ class Terms:
 class Reminder:
     """One reminder 催缴 of an account."""
 
+    id: int
     account_id: str
     reminded_on: date
     channel: str
@@ -110,8 +111,8 @@ def remind(
     channel: str,
     cause: str = "unknown",
     note: str = "",
-) -> None:
-    """Record that a payer was reminded; RefusedError where nothing is owed."""
+) -> int:
+    """Record that a payer was reminded and return its id; RefusedError where nothing is owed."""
     for key, value, allowed in (("channel", channel, CHANNELS), ("cause", cause, CAUSES)):
         if value not in allowed:
             message = f"{key}: {value!r}: allowed are {', '.join(allowed)}"
@@ -120,8 +121,9 @@ def remind(
     if owed_fen <= 0:
         message = f"account {account_id} owes nothing: allowed is a reminder of what is owed"
         raise RefusedError(message)
-    connection.execute(
-        reminders.insert().values(
+    made = connection.execute(
+        reminders.insert()
+        .values(
             project_id=teller.project_id,
             account_id=account_id,
             reminded_on=local_day(connection, teller.project_id, teller.now_us),
@@ -132,7 +134,9 @@ def remind(
             reminded_by=teller.by,
             reminded_us=teller.now_us,
         )
+        .returning(reminders.c.id)
     )
+    return int(made.scalar_one())
 
 
 def reminders_of(connection: Connection, project_id: str, account_id: str) -> list[Reminder]:

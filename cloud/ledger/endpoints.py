@@ -132,7 +132,7 @@ def ask_approval(wanted: ApprovalIn, person: Clerk, connection: Writing) -> Appr
         subject=_subject(wanted),
         reason=wanted.reason,
     )
-    return _approval(made)
+    return approval_out(made)
 
 
 @router.get("/approvals")
@@ -141,13 +141,13 @@ def list_approvals(
 ) -> list[ApprovalOut]:
     """List requests, the newest first."""
     found = approvals.requests_of(connection, person.project_id)
-    return [_approval(item) for item in found if state is None or item.state is state]
+    return [approval_out(item) for item in found if state is None or item.state is state]
 
 
 @router.post("/approvals/{request_id}/decisions", status_code=201)
 def decide(request_id: int, wanted: DecisionIn, person: Clerk, connection: Writing) -> ApprovalOut:
     """Grant or refuse one step; who asked or decided before may not."""
-    return _approval(
+    return approval_out(
         approvals.decide(
             connection, _teller(person), request_id, grant=wanted.grant, note=wanted.note
         )
@@ -177,35 +177,17 @@ def report_collection(
     ]
 
 
-def _teller(person: Person) -> Teller:
-    return Teller.now(person.project_id, person.username)
-
-
-def _subject(wanted: ApprovalIn) -> dict[str, object]:
-    needed: dict[Ask, dict[str, object]] = {
-        Ask.RELIEF: {"amount": wanted.amount, "period": wanted.period, "item": wanted.item},
-        Ask.VOID: {"entry": wanted.entry},
-        Ask.REFUND: {"amount": wanted.amount, "book": wanted.book, "channel": wanted.channel},
-    }
-    given = needed[wanted.kind]
-    if missing := [name for name, value in given.items() if value is None]:
-        message = f"{', '.join(missing)}: missing: a {wanted.kind} needs {', '.join(given)}"
-        raise RefusedError(message)
-    names = {"amount": "amount_fen", "entry": "entry_id"}
-    subject = {names.get(name, name): value for name, value in given.items()}
-    return subject | ({"late": wanted.late} if wanted.kind is Ask.RELIEF else {})
-
-
-def _approval(found: Request) -> ApprovalOut:
+def approval_out(found: Request) -> ApprovalOut:
+    """Give a request as the API has it."""
     return ApprovalOut(
         id=found.id,
         account=found.account_id,
         kind=found.kind,
         state=found.state,
         subject={
-            name: value
+            name: ", ".join(map(str, value)) if isinstance(value, list) else value
             for name, value in found.subject.items()
-            if isinstance(value, str | int | bool)
+            if isinstance(value, str | int | bool | list)
         },
         amount=fen_to_yuan(found.amount_fen),
         reason=found.reason,
@@ -223,6 +205,25 @@ def _approval(found: Request) -> ApprovalOut:
             for each in found.decisions
         ],
     )
+
+
+def _teller(person: Person) -> Teller:
+    return Teller.now(person.project_id, person.username)
+
+
+def _subject(wanted: ApprovalIn) -> dict[str, object]:
+    needed: dict[Ask, dict[str, object]] = {
+        Ask.RELIEF: {"amount": wanted.amount, "period": wanted.period, "item": wanted.item},
+        Ask.VOID: {"entry": wanted.entry},
+        Ask.REFUND: {"amount": wanted.amount, "book": wanted.book, "channel": wanted.channel},
+    }
+    given = needed[wanted.kind]
+    if missing := [name for name, value in given.items() if value is None]:
+        message = f"{', '.join(missing)}: missing: a {wanted.kind} needs {', '.join(given)}"
+        raise RefusedError(message)
+    names = {"amount": "amount_fen", "entry": "entry_id"}
+    subject = {names.get(name, name): value for name, value in given.items()}
+    return subject | ({"late": wanted.late} if wanted.kind is Ask.RELIEF else {})
 
 
 def _entry(found: Entered) -> EntryOut:

@@ -2,20 +2,19 @@
 
 import csv
 import io
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeVar
 
+from cloud.billing.cycles import PERIOD
 from cloud.documents import DocumentError, exact_decimal
 from cloud.ledger.entries import Charge
 from cloud.money import fen_to_yuan, yuan_to_fen
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-_PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 COLUMNS: Final = ("account", "item", "period", "charged", "received", "prepaid", "deposit", "used")
 
 
@@ -189,4 +188,4 @@ def _fen(row: Mapping[str, str], key: str) -> int:
 
 
 def _is_period(text: str) -> bool:
-    return _PERIOD.fullmatch(text) is not None
+    return PERIOD.fullmatch(text) is not None

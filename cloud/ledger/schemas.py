@@ -105,7 +105,7 @@ class ApprovalIn(BaseModel):
     """Ask for a relief of a charge, a void of an entry, or a refund."""
 
     account: str
-    kind: Ask
+    kind: Literal[Ask.RELIEF, Ask.VOID, Ask.REFUND]
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     amount: Amount | None = None
     period: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
@@ -137,7 +137,7 @@ class ApprovalOut(BaseModel):
     """A request and how it stands."""
 
     id: int
-    account: str
+    account: str | None
     kind: Ask
     state: State
     subject: dict[str, str | int | bool]

@@ -89,7 +89,8 @@ requests = Table(
     metadata,
     Column("id", Identity, primary_key=True, autoincrement=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False, index=True),
-    Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    # a discount plan is of no account
+    Column("account_id", ForeignKey("accounts.id"), index=True),
     Column("kind", String(20), nullable=False),
     Column("subject", Text, nullable=False),
     Column("amount_fen", BigInteger, nullable=False),

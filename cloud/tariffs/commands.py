@@ -10,11 +10,12 @@ from cloud.console import fail, input_name, json_text, read_input
 from cloud.documents import DocumentError
 from cloud.money import fen_to_yuan
 from cloud.tariffs.files import (
-    BUILT_IN,
     SUFFIXES,
     TariffRefusedError,
+    load_book,
     load_tariff,
     load_tariffs,
+    tariff_files,
     tariff_in_force,
 )
 from cloud.tariffs.rating import Rated, RatingError, rate
@@ -25,7 +26,14 @@ from cloud.tariffs.usage_files import parse_usage
 tariff_app = typer.Typer(help="Tariffs: list, check and try them.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Folder = Annotated[Path, typer.Option("--folder", help="Where the tariff files lie.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        help="Where the tariff files lie; default: the built-in ones, and those of HUTONG_TARIFFS.",
+    ),
+]
+Own = Annotated[Path | None, typer.Option("--own", envvar="HUTONG_TARIFFS", hidden=True)]
 
 
 @tariff_app.command("list")
@@ -34,12 +42,13 @@ def list_tariffs(
     service: Annotated[str | None, typer.Option(help="Only of this service.")] = None,
     on: Annotated[str | None, typer.Option(metavar="DATE", help="Only in force then.")] = None,
     as_json: AsJson = False,
-    folder: Folder = BUILT_IN,
+    folder: Folder = None,
+    own: Own = None,
 ) -> None:
     """List every tariff and version, or those of a service or in force on a day."""
     try:
         day = None if on is None else _day(on)
-        tariffs = _chosen(load_tariffs(folder), service, day)
+        tariffs = _chosen(_tariffs(folder, own), service, day)
     except (DocumentError, OSError) as error:
         fail(error)
     rows = [_summary(tariff) for tariff in tariffs]
@@ -58,9 +67,16 @@ def list_tariffs(
 
 @tariff_app.command("check")
 def check_tariff(
-    files: Annotated[list[Path], typer.Argument(help="Tariff files.")], *, as_json: AsJson = False
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Tariff files; default: all of HUTONG_TARIFFS.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    own: Own = None,
 ) -> None:
     """Check tariff files; exit 2 with one line per fault."""
+    if not files:
+        files = _own_files(own)
     tariffs: list[Tariff] = []
     faults: list[str] = []
     for path in files:
@@ -89,7 +105,8 @@ def try_tariff(
     *,
     usage: Annotated[str, typer.Option(help="Usage file (JSON), - for standard input.")],
     as_json: AsJson = False,
-    folder: Folder = BUILT_IN,
+    folder: Folder = None,
+    own: Own = None,
 ) -> None:
     """Rate a usage file by a tariff, as a trial: an unverified tariff is allowed."""
     try:
@@ -97,7 +114,7 @@ def try_tariff(
         if tariff.endswith(SUFFIXES) or Path(tariff).is_file():
             chosen = load_tariff(Path(tariff))
         else:
-            chosen = tariff_in_force(load_tariffs(folder), tariff, on=wanted.from_on)
+            chosen = tariff_in_force(_tariffs(folder, own), tariff, on=wanted.from_on)
         rated = rate(chosen, wanted)
     except RatingError as error:
         fail(error, prefix=f"{input_name(usage)}: ")
@@ -135,6 +152,24 @@ def rated_document(rated: Rated) -> dict[str, object]:
         "total": fen_to_yuan(rated.total_fen),
         "carried_quantity": format(rated.carried_quantity, "f"),
     }
+
+
+def _tariffs(folder: Path | None, own: Path | None) -> list[Tariff]:
+    if folder is not None:
+        return load_tariffs(folder)
+    return load_tariffs() if own is None else load_book(own)
+
+
+def _own_files(own: Path | None) -> list[Path]:
+    if own is None:
+        msg = "FILES: missing: allowed are tariff files, or a folder of them in HUTONG_TARIFFS"
+        fail(DocumentError(msg))
+    try:
+        # beside the built-in ones, too
+        load_book(own)
+    except (DocumentError, OSError) as error:
+        fail(error)
+    return tariff_files(own)
 
 
 def _day(text: str) -> date:

@@ -9,7 +9,6 @@ from fastapi.responses import RedirectResponse
 from cloud.billing.single_charges import SingleCharge, charge_once
 from cloud.errors import CloudError, NotFoundError
 from cloud.ledger import repository, tenancies
-from cloud.ledger.service import Teller
 from cloud.money import yuan_to_fen
 from cloud.requests import Writing
 from cloud.web.permissions import BILLING
@@ -36,11 +35,10 @@ def charge(
     key: Word,
 ) -> Response:
     """Bill a single charge at once; sending the form again changes nothing."""
-    teller = Teller(visit.person.project_id, visit.person.username, visit.now_us)
     try:
         wanted = SingleCharge(item, description, yuan_to_fen(amount.strip().replace(",", "")))
         with connection.begin_nested():
-            charge_once(connection, teller, account_id, wanted, key=f"page:{key}")
+            charge_once(connection, visit.teller, account_id, wanted, key=f"page:{key}")
     except NotFoundError:
         raise
     except (CloudError, ValueError):

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from cloud.errors import NotFoundError, RefusedError
 from cloud.ledger import arrears
 from cloud.ledger.arrears import AGES, CAUSES, CHANNELS
-from cloud.ledger.service import Teller
+from cloud.notify import outbox, reminding
 from cloud.requests import Reading, Writing
 from cloud.web import cashier_queries as queries
 from cloud.web.paging import MOST, Pager, offset_of
@@ -16,7 +16,6 @@ from cloud.web.permissions import BILLING
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
 from cloud.web.visit import OwnSite, Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -35,7 +34,7 @@ def show_arrears(
 ) -> Response:
     """Show who owes something by age, who owes most first."""
     project = visit.person.project_id
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     names = arrears.debtors(connection, project)
     found = arrears.arrears_of(connection, project, today=today, account_ids=names)
     offset = offset_of(page_number, PAGE)
@@ -47,6 +46,12 @@ def show_arrears(
         ages=AGES,
         sums=[sum(each.by_age_fen[place] for each in found) for place in range(len(AGES) + 1)],
         names=queries.accounts_of(connection, project, {each.account_id for each in shown}),
+        messages=outbox.messages_of(connection, [each.account_id for each in shown]),
+        sends={
+            code
+            for code in CHANNELS
+            if reminding.via_of(visit.request.app.state.settings, project, code)
+        },
         channels=CHANNELS,
         causes=CAUSES,
         refused=refused,
@@ -63,11 +68,18 @@ def remind(
     cause: Word,
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Record that a payer was reminded."""
-    teller = Teller(visit.person.project_id, visit.person.username, visit.now_us)
+    """Record that a payer was reminded; by message or mail it is sent, too."""
     try:
         with connection.begin_nested():
-            arrears.remind(connection, teller, account_id, channel=channel, cause=cause, note=note)
+            reminding.remind(
+                connection,
+                visit.teller,
+                account_id,
+                settings=visit.request.app.state.settings,
+                channel=channel,
+                cause=cause,
+                note=note,
+            )
     except NotFoundError:
         raise
     except RefusedError:

@@ -1,10 +1,10 @@
 """Bills: the period's table, one bill opened down to the words, public sheets."""
 
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
+from cloud.billing.cycles import PERIOD
 from cloud.billing.evidence import evidence_of
 from cloud.requests import Reading
 from cloud.web import bill_queries as queries
@@ -20,7 +20,6 @@ from cloud.web.visit import Visit, visit_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-_PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 ClerkVisit = Annotated[Visit, Depends(visit_of(*BILLING))]
 SheetVisit = Annotated[Visit, Depends(visit_of(*SHEETS))]
@@ -38,7 +37,7 @@ def wanted_bills(
     """Return the filter of the address: the newest period by default, a resident's own home."""
     own = visit.person.premise_id or "-" if not visit.person.is_staff else ""
     periods = queries.periods_of(connection, visit.person.project_id, own)
-    if not _PERIOD.fullmatch(period):
+    if not PERIOD.fullmatch(period):
         period = periods[0] if periods and not own else ""
     return BillFilter(period, building, service, text.strip(), own)
 

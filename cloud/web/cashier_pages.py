@@ -1,6 +1,5 @@
 """The cashier's desk: find an account, take a payment, ask for a relief, see what came in."""
 
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -10,12 +9,14 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Query, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
+from cloud.billing.cycles import PERIOD
+from cloud.discounts.repository import assignments_of, plans_of
 from cloud.errors import CloudError, NotFoundError
 from cloud.ledger import approvals, reports, repository, service
 from cloud.ledger.approvals import Ask
 from cloud.ledger.entries import Book
 from cloud.ledger.reports import By
-from cloud.ledger.service import CHANNELS, Teller
+from cloud.ledger.service import CHANNELS
 from cloud.money import fen_to_yuan, yuan_to_fen
 from cloud.payments.endpoints import SetUp
 from cloud.payments.repository import notices_unentered, orders_of_account
@@ -27,11 +28,9 @@ from cloud.web.rendering import page
 from cloud.web.reports import NAMES
 from cloud.web.route import PageRoute
 from cloud.web.visit import OwnSite, Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-_PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _ORDERS: Final = 10
 # reports are grouped by these
 _GROUPS: Final[dict[str, tuple[By, ...]]] = {
@@ -57,7 +56,7 @@ def show_desk(
     project = visit.person.project_id
     offset = offset_of(page_number, queries.PAGE)
     found = queries.accounts_like(connection, project, text.strip(), offset=offset)
-    today = _today(visit)
+    today = visit.today
     return page(
         visit,
         "cashier.html",
@@ -100,6 +99,9 @@ def show_account(
         refused=refused,
         done=done,
         books=Book,
+        plans=plans_of(connection, project),
+        discounts=assignments_of(connection, project, [account_id]),
+        open_end=date.max,
     )
 
 
@@ -119,7 +121,7 @@ def pay(
         lambda: (
             service.pay(
                 connection,
-                _teller(visit),
+                visit.teller,
                 account_id,
                 amount_fen=_fen(amount),
                 channel=channel,
@@ -137,7 +139,7 @@ def offset(visit: CashierVisit, connection: Writing, account_id: str, key: Word)
         account_id,
         lambda: (
             service.offset(
-                connection, _teller(visit), account_id, book=Book.PREPAID, key=f"page:{key}"
+                connection, visit.teller, account_id, book=Book.PREPAID, key=f"page:{key}"
             ).number
         ),
     )
@@ -212,7 +214,8 @@ def show_approvals(visit: CashierVisit, connection: Reading, refused: Short = ""
     project = visit.person.project_id
     found = approvals.requests_of(connection, project)
     ordered = sorted(found, key=lambda item: item.state is not approvals.State.WAITING)[:100]
-    names = queries.accounts_of(connection, project, {item.account_id for item in ordered})
+    wanted = {item.account_id for item in ordered if item.account_id is not None}
+    names = queries.accounts_of(connection, project, wanted)
     return page(visit, "approvals.html", rows=ordered, names=names, refused=refused)
 
 
@@ -227,7 +230,7 @@ def decide(
     """Grant or refuse one step of a request."""
     _, is_done = _tried(
         connection,
-        lambda: approvals.decide(connection, _teller(visit), request_id, grant=grant, note=note),
+        lambda: approvals.decide(connection, visit.teller, request_id, grant=grant, note=note),
     )
     return RedirectResponse("/approvals" if is_done else "/approvals?refused=1", 303)
 
@@ -241,9 +244,9 @@ def show_collection(
     by: Short = "item",
 ) -> Response:
     """Show what was charged, received, relieved, offset and is owed."""
-    today = _today(visit)
-    first = first if _PERIOD.fullmatch(first) else f"{today:%Y}-01"
-    last = last if _PERIOD.fullmatch(last) else f"{today:%Y-%m}"
+    today = visit.today
+    first = first if PERIOD.fullmatch(first) else f"{today:%Y}-01"
+    last = last if PERIOD.fullmatch(last) else f"{today:%Y-%m}"
     groups = _GROUPS.get(by, _GROUPS["item"])
     project = visit.person.project_id
     rows = reports.collection(connection, project, first=first, last=last, by=groups)
@@ -270,7 +273,7 @@ def _ask(
 ) -> Response:
     def ask() -> None:
         approvals.ask(
-            connection, _teller(visit), account_id, kind=kind, subject=subject(), reason=reason
+            connection, visit.teller, account_id, kind=kind, subject=subject(), reason=reason
         )
 
     return _act(connection, account_id, ask)
@@ -299,11 +302,3 @@ def _fen(amount: str) -> int:
         return yuan_to_fen(amount.strip().replace(",", ""))
     except ValueError as error:
         raise CloudError(str(error)) from error
-
-
-def _today(visit: Visit) -> date:
-    return instant(visit.now_us).astimezone(visit.zone).date()
-
-
-def _teller(visit: Visit) -> Teller:
-    return Teller(visit.person.project_id, visit.person.username, visit.now_us)

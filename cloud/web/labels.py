@@ -52,6 +52,13 @@ REMINDERS: Final = {
     "mail": N_("E-mail"),
 }
 
+MESSAGES: Final = {
+    "waiting": N_("waits to be sent"),
+    "sent": N_("Sent"),
+    "failed": N_("not sent yet, is tried again"),
+    "given_up": N_("not sent, given up"),
+}
+
 CAUSES: Final = {
     "unknown": N_("cause unknown"),
     "forgot": N_("forgot it"),
@@ -154,6 +161,9 @@ ENTRIES: Final = {
     "refund": N_("Refund"),
     "transfer": N_("Overpaid, prepaid again"),
     "void": N_("Void"),
+    "discount_plan": N_("Discount plan"),
+    "discount": N_("Discount"),
+    "discount_end": N_("End of a discount"),
 }
 
 POOL_KINDS: Final = {

@@ -13,7 +13,6 @@ from cloud.web import bill_queries
 from cloud.web.permissions import BILLING, SHEETS
 from cloud.web.route import PageRoute
 from cloud.web.visit import Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -40,7 +39,7 @@ def print_receipt(
 @router.get("/accounts/{account_id}/dunning-letter/pdf")
 def print_dunning_letter(account_id: str, visit: ClerkVisit, connection: Reading) -> Response:
     """Give a letter of today for all that an account owes."""
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
 
     def printed() -> Response:
         desk = desk_of(visit.request, visit.person)

@@ -138,7 +138,7 @@ def _request_row(made: Frame, request: Request) -> tuple[Cell, ...]:
     return (
         made.moment(request.made_us),
         made.word(labels.ENTRIES, request.kind),
-        request.account_id,
+        request.account_id or "",
         request.amount_fen,
         request.reason,
         request.made_by,

@@ -1,9 +1,10 @@
 """Reports to download."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
+from cloud.billing.cycles import PERIOD
 from cloud.errors import CloudError
 from cloud.requests import Reading
 from cloud.web.permissions import BILLING
@@ -15,10 +16,8 @@ from cloud.web.visit import Visit, visit_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-_PERIOD: Final = r"^\d{4}-(0[1-9]|1[0-2])$"
-
 ClerkVisit = Annotated[Visit, Depends(visit_of(*BILLING))]
-Month = Annotated[str, Query(pattern=_PERIOD)]
+Month = Annotated[str, Query(pattern=f"^{PERIOD.pattern}$")]
 
 
 @router.get("/reports/{name}.xlsx")

@@ -26,7 +26,6 @@ from cloud.web.round_view import Said, Stop, Typed, Walk, round_of, walk_of
 from cloud.web.route import PageRoute
 from cloud.web.uploads import Filled, FilledForm
 from cloud.web.visit import OwnSite, Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -54,7 +53,7 @@ def show_rounds(visit: ReaderVisit, connection: Reading, refused: Short = "") ->
         _, number = buildings.get(place.building_id, ("", 0))
         name = visit.name(place.building, place.building_en)
         buildings[place.building_id] = (name, number + 1)
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     return page(
         visit,
         "rounds.html",

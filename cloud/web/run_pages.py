@@ -1,12 +1,14 @@
 """Bill runs: begin one, look at what it would post, post it or drop it, bill months again."""
 
-import re
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy import Engine
 
 from cloud.billing import run_repository, run_steps, runs
+from cloud.billing.cycles import PERIOD
 from cloud.billing.run_repository import RunKey
 from cloud.billing.run_steps import Phase
 from cloud.errors import NotFoundError, RefusedError
@@ -16,24 +18,22 @@ from cloud.web.permissions import BILLING
 from cloud.web.rendering import page
 from cloud.web.route import PageRoute
 from cloud.web.visit import OwnSite, Visit, visit_of
-from protocols.delivery.records import instant
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-_PERIOD: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 # a page waits so long for a run; a larger one goes on in the background
 _PATIENCE_S: Final = 5.0
 
 ClerkVisit = Annotated[Visit, Depends(visit_of(*BILLING))]
 Short = Annotated[str, Query(max_length=300)]
-Period = Annotated[str, Form(pattern=_PERIOD.pattern)]
+Period = Annotated[str, Form(pattern=f"^{PERIOD.pattern}$")]
 
 
 @router.get("/bill-runs")
 def show_runs(visit: ClerkVisit, connection: Reading, refused: Short = "") -> Response:
     """Show all runs, the months that are not billed yet, and the form to bill again."""
     found = run_queries.runs_of(connection, visit.person.project_id)
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     due = run_queries.unbilled(connection, visit.person.project_id, found, today)
     billed = [run.period for run in found if run.number == 1 and run.phase == Phase.FINISHED]
     return page(visit, "runs.html", runs=found, due=due, billed=billed, refused=refused)
@@ -43,7 +43,7 @@ def show_runs(visit: ClerkVisit, connection: Reading, refused: Short = "") -> Re
 def begin(visit: ClerkVisit, engine: Database, request: Request, period: Period) -> Response:
     """Begin to bill a month, as far as to look at it."""
     allow = bool(request.app.state.settings.allow_unverified_tariffs)
-    today = instant(visit.now_us).astimezone(visit.zone).date()
+    today = visit.today
     try:
         if not run_queries.is_over(period, today):
             message = f"period {period}: allowed are months that are over"
@@ -58,7 +58,7 @@ def begin(visit: ClerkVisit, engine: Database, request: Request, period: Period)
             )
     except RefusedError:
         return RedirectResponse("/bill-runs?refused=1", 303)
-    run_steps.advance_alone(engine, begun.key, within_s=_PATIENCE_S)
+    _advance(engine, begun.key, request)
     return _to(begun.key)
 
 
@@ -84,7 +84,7 @@ def begin_again(
             )
     except RefusedError:
         return RedirectResponse("/bill-runs?refused=1", 303)
-    run_steps.advance_alone(engine, begun.key, within_s=_PATIENCE_S)
+    _advance(engine, begun.key, request)
     return _to(begun.key)
 
 
@@ -104,7 +104,9 @@ def show_run(visit: ClerkVisit, connection: Reading, period: str, number: int) -
 
 
 @router.post("/bill-runs/{period}/{number}/post", dependencies=[OwnSite])
-def post(visit: ClerkVisit, engine: Database, period: str, number: int) -> Response:
+def post(
+    visit: ClerkVisit, engine: Database, request: Request, period: str, number: int
+) -> Response:
     """Post a run that was looked at."""
     key = RunKey(visit.person.project_id, period, number)
     try:
@@ -112,7 +114,7 @@ def post(visit: ClerkVisit, engine: Database, period: str, number: int) -> Respo
             runs.post(connection, key)
     except RefusedError:
         return _to(key)
-    run_steps.advance_alone(engine, key, within_s=_PATIENCE_S)
+    _advance(engine, key, request)
     return _to(key)
 
 
@@ -125,6 +127,13 @@ def discard(visit: ClerkVisit, engine: Database, period: str, number: int) -> Re
     except (RefusedError, NotFoundError):
         return RedirectResponse("/bill-runs?refused=1", 303)
     return RedirectResponse("/bill-runs", 303)
+
+
+def _advance(engine: Engine, key: RunKey, request: Request) -> None:
+    # tariffs that cannot be read are the background's to tell of, until they can
+    with suppress(RefusedError):
+        own = request.app.state.settings.tariffs
+        run_steps.advance_alone(engine, key, within_s=_PATIENCE_S, own_tariffs=own)
 
 
 def _to(key: RunKey) -> Response:

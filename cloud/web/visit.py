@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -11,11 +12,13 @@ from fastapi import Depends, HTTPException, Request
 from sqlalchemy import select
 
 from cloud.auth import Person
+from cloud.ledger.service import Teller
 from cloud.requests import Reading, Visitor
 from cloud.sites.tables import projects
 from cloud.web.formats import Format
 from cloud.web.i18n import LANGUAGE_COOKIE, Language, language_of
 from cloud.web.permissions import NavEntry, navigation_of
+from protocols.delivery.records import instant
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ class Visit(Guest):
     def format(self) -> Format:
         """Return how this reader wants numbers and times, in the project's zone."""
         return Format(self.language, self.zone)
+
+    @property
+    def today(self) -> date:
+        """Return the project's local day."""
+        return instant(self.now_us).astimezone(self.zone).date()
+
+    @property
+    def teller(self) -> Teller:
+        """Return this person as who acts with the project's money."""
+        return Teller(self.person.project_id, self.person.username, self.now_us)
 
     @property
     def navigation(self) -> list[NavEntry]:

@@ -61,6 +61,7 @@ def addresses(page: Page, url: str, role: str) -> Iterator[tuple[str, str]]:
         yield "account", "/accounts/1-101"
         yield "account-paid", "/accounts/1-102"
         yield "approvals", "/approvals"
+        yield "discounts", "/discounts"
         yield "collection", "/collection"
         yield "rounds", "/reading-rounds"
         yield "round", "/reading-rounds/2"

@@ -1,7 +1,13 @@
-"""Payments, requests that wait, orders at a channel: what a cashier's pages are looked at with."""
+"""Payments, a discount, requests that wait, orders at a channel: for a cashier's pages."""
+
+from datetime import date
+from decimal import Decimal
 
 from sqlalchemy import Connection
 
+from cloud.billing.cycles import Days
+from cloud.discounts import service as discounts
+from cloud.discounts.plans import By, Plan
 from cloud.ledger import approvals
 from cloud.ledger import service as ledger
 from cloud.ledger.approvals import Ask
@@ -35,6 +41,7 @@ def collect(connection: Connection, project: str, now_us: int) -> None:
         connection, clerk, "1-101", kind=Ask.RELIEF, subject=subject, reason="公共管道漏水，已核实"
     )
     _order_online(connection, clerk)
+    _lower(connection, project, now_us)
 
 
 def _order_online(connection: Connection, clerk: Teller) -> None:
@@ -84,3 +91,40 @@ def _order_online(connection: Connection, clerk: Teller) -> None:
         reason=f"order {told.number!r} is not on file",
         now_us=now_us,
     )
+
+
+def _lower(connection: Connection, project: str, now_us: int) -> None:
+    # a plan that one home has, another plan that waits
+    clerk, manager = (Teller(project, name, now_us) for name in ("clerk", "manager"))
+    ever = Days(date(2026, 1, 1), date.max)
+    plan = Plan(
+        "prepay-2027",
+        "预缴一年免一个月",
+        "A year ahead, one month free",
+        ("property-fee",),
+        By.MONTHS,
+        Decimal(1),
+        12,
+        None,
+        ever,
+        "2026 年第 3 次业主大会决议第 5 条",
+    )
+    asked = discounts.ask_plan(connection, clerk, plan)
+    approvals.decide(connection, manager, asked.id, grant=True)
+    asked = discounts.ask_discount(
+        connection, clerk, "1-101", code=plan.code, days=ever, reason="已签预缴协议"
+    )
+    approvals.decide(connection, manager, asked.id, grant=True)
+    other = Plan(
+        "hardship",
+        "低保户减半",
+        "Hardship, one half",
+        ("property-fee", "parking"),
+        By.PERCENT,
+        Decimal(50),
+        0,
+        60_00,
+        ever,
+        "街道办 2026-17 号文",
+    )
+    discounts.ask_plan(connection, clerk, other)

@@ -40,6 +40,7 @@ PATHS = {
         f"/payment-orders/{WAITS}",
         f"/payment-orders/{CAME_LATE}",
         "/payment-notices",
+        "/discounts",
         "/collection",
         "/reading-rounds",
         "/reading-rounds/1",

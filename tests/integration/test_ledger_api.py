@@ -11,6 +11,7 @@ from httpx import Client
 from sqlalchemy import Engine, insert
 
 from cloud import api, auth, problems
+from cloud.config import Settings
 from cloud.ledger import repository, service
 from cloud.ledger.entries import Charge
 from cloud.ledger.service import Teller
@@ -56,6 +57,7 @@ def clients(engine: Engine) -> Iterator[As]:
         )
     app = FastAPI()
     app.state.engine = engine
+    app.state.settings = Settings()
     app.include_router(api.router, prefix="/api/v1")
     problems.install(app)
     made: list[TestClient] = []
@@ -149,3 +151,59 @@ def test_an_approval_says_what_it_needs(clients: As) -> None:
     wanted = {"account": "1-101", "kind": "refund", "reason": "r", "amount": "1.00"}
     answer = clients("clerk").post("approvals", json=wanted)
     assert (answer.status_code, "book, channel: missing" in answer.json()["detail"]) == (409, True)
+
+
+PLAN = {
+    "code": "staff",
+    "name": "员工优惠",
+    "name_en": "Staff",
+    "items": ["property-fee"],
+    "by": "percent",
+    "value": "7.5",
+    "cap": "20.00",
+    "from_on": "2026-06-01",
+    "reason": "2026 年第 3 次业主大会决议",
+}
+
+
+def test_discounts_are_asked_for_and_approved_by_others(clients: As) -> None:
+    clerk, manager = clients("clerk"), clients("manager")
+    asked = clerk.post("discount-plans", json=PLAN)
+    assert asked.status_code == 201, asked.text
+    assert (asked.json()["kind"], asked.json()["account"]) == ("discount_plan", None)
+    assert asked.json()["subject"]["items"] == "property-fee"
+    assert clerk.get("discount-plans").json() == []
+    decision = {"grant": True}
+    mine = clerk.post(f"approvals/{asked.json()['id']}/decisions", json=decision)
+    assert mine.status_code == 409
+    assert manager.post(f"approvals/{asked.json()['id']}/decisions", json=decision).is_success
+    (plan,) = clerk.get("discount-plans").json()
+    assert (plan["cap"], plan["value"], plan["to_on"]) == ("20.00", "7.5", None)
+    wanted = {"code": "staff", "from_on": "2026-07-01", "to_on": "2099-01-01", "reason": "员工"}
+    given = clerk.post("accounts/1-101/discounts", json=wanted).json()
+    manager.post(f"approvals/{given['id']}/decisions", json=decision)
+    (held,) = clerk.get("accounts/1-101/discounts").json()
+    assert (held["code"], held["from_on"], held["to_on"]) == ("staff", "2026-07-01", "2099-01-01")
+    end = {"ends_on": "2098-12-31", "account": "1-101", "discount": held["id"], "reason": "离职"}
+    ended = clerk.post("discount-plans/staff/ends", json=end).json()
+    manager.post(f"approvals/{ended['id']}/decisions", json=decision)
+    (held,) = clerk.get("accounts/1-101/discounts").json()
+    assert held["to_on"] == "2098-12-31"
+
+
+def test_what_may_not_be_lowered_is_refused_with_its_reason(clients: As) -> None:
+    answer = clients("clerk").post("discount-plans", json=PLAN | {"items": ["water"]})
+    assert answer.status_code == 409
+    assert "items: water: a regulated price" in answer.text
+    for role in ("guard", "resident"):
+        assert clients(role).post("discount-plans", json=PLAN).status_code == 403
+        assert clients(role).get("discount-plans").status_code == 403
+    # a plan is asked for by its own route: it is of no account
+    form = {"account": "1-101", "kind": "discount_plan", "reason": "x"}
+    assert clients("clerk").post("approvals", json=form).status_code == 422
+
+
+def test_a_reminder_says_what_came_of_its_message(clients: As) -> None:
+    form = {"channel": "phone", "cause": "forgot"}
+    (said,) = clients("clerk").post("accounts/1-101/reminders", json=form).json()
+    assert (said["channel"], said["message"]) == ("phone", None)

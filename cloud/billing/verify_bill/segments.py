@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from .calendar import season_of, tier_start
+from .discounts import discount_rows
 from .items import Row
 from .rating import rated
 from .registers import HOUR_US, Registers, check_span, span_of
@@ -70,6 +71,7 @@ def rated_segments(bundle: Doc, reads: Registers) -> list[Row]:
         lines, fen, left = rated(tariff, inputs, path)
         rounding = tariff["rounding"]
         rows += [Row(place, line, each, rounding) for line, each in zip(lines, fen, strict=True)]
+        rows += discount_rows(bill, tariff, segment, place, sum(fen))
         days = local_day(inputs["from_on"]), local_day(inputs["to_on"])
         before.append(_Rated(*days, tariff, quantity, left, base))
     same("bill.to_on", bill["to_on"], str(before[-1].last))

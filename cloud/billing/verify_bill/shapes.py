@@ -66,6 +66,7 @@ BUNDLE: Final = _shape(
             shares=_shape("meter_point weight weight_total"),
         ),
         parts=_PART,
+        discounts=_shape("sha256 text"),
     ),
     credit=_shape("number reason total"),
     pools=_shape(
@@ -93,6 +94,10 @@ TARIFF: Final = _shape(
     minimum_charge=_NAMED | _shape("amount"),
     maximum_charge=_NAMED | _shape("amount"),
     taxes=_NAMED | _shape("percent of"),
+)
+DISCOUNT: Final = _shape(
+    "account at_least_months by cap from_on items plan plan_request reason request to_on value",
+    name=_shape("zh en"),
 )
 PROOF: Final = _shape(
     "format gateway lane epoch device leaf salt signature public_key",

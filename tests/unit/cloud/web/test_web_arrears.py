@@ -3,12 +3,16 @@
 from datetime import date
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine, select
 
+from cloud.config import Settings
 from cloud.ledger import repository, service
 from cloud.ledger.arrears_tables import reminders
 from cloud.ledger.entries import Charge
 from cloud.ledger.service import Teller
+from cloud.notify.tables import messages
+from cloud.sites.tables import premises
 from tests.unit.cloud.web.conftest import LogIn
 
 OWN = {"sec-fetch-site": "same-origin"}
@@ -50,6 +54,30 @@ def test_a_reminder_is_put_on_record(engine: Engine, log_in: LogIn) -> None:
     text = clerk.get("/arrears").text
     assert "月底缴" in text
     assert "房屋空置" in text
+
+
+def test_a_message_waits_beside_its_reminder(app: FastAPI, engine: Engine, log_in: LogIn) -> None:
+    app.state.settings = Settings(sms_url="http://127.0.0.1:1/sms")
+    clerk = log_in("clerk")
+    form = {"channel": "message", "cause": "forgot"}
+    answer = clerk.post("/accounts/r2/reminders", data=form, headers=OWN)
+    assert answer.headers["location"] == "/arrears?refused=1", "there is no phone on file"
+    assert "没有登记电话" in clerk.get("/arrears?refused=1").text
+    with engine.begin() as connection:
+        row = premises.c.id == "r2"
+        connection.execute(premises.update().where(row).values(phone="13800000002"))
+    assert "（由系统发送）" in clerk.get("/arrears").text
+    for where in ("/arrears", "/arrears?refused=1"):
+        answer = clerk.post("/accounts/r2/reminders", data=form, headers=OWN)
+        assert answer.headers["location"] == where, "one a day"
+    assert "待发送" in clerk.get("/arrears").text
+    with engine.begin() as connection:
+        values = {"state": "given_up", "attempts": 10, "reason": "sms: answer 500"}
+        connection.execute(messages.update().values(**values))
+        assert len(connection.execute(select(reminders)).all()) == 1
+    text = clerk.get("/arrears").text
+    assert "未送达，已放弃" in text
+    assert "10 次" in text
 
 
 @pytest.mark.parametrize("form", [{"channel": "pigeon", "cause": "vacant"}, {"channel": "phone"}])
