@@ -6,13 +6,14 @@ from cloud.alerts.endpoints import router as alerts
 from cloud.billing.account_endpoints import router as accounts
 from cloud.billing.endpoints import router as billing
 from cloud.ledger.endpoints import router as ledger
+from cloud.maintenance.endpoints import router as maintenance
 from cloud.printing.endpoints import router as documents
 from cloud.sites.endpoints import router as sites
 from cloud.telemetry.endpoints import router as telemetry
 from cloud.web.pages import stream_changes
 
 router = APIRouter()
-for part in (sites, telemetry, alerts, billing, accounts, ledger, documents):
+for part in (sites, telemetry, alerts, billing, accounts, ledger, maintenance, documents):
     router.include_router(part)
 # the live stream of the pages, for programs
 router.add_api_route("/events", stream_changes, tags=["telemetry"])

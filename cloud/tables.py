@@ -11,6 +11,7 @@ from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
 from cloud.ledger import arrears_tables as arrears
 from cloud.ledger import tables as ledger
+from cloud.maintenance import tables as maintenance
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
 from cloud.proofs import tables as proofs
@@ -27,6 +28,7 @@ __all__ = [
     "clocks",
     "ingest",
     "ledger",
+    "maintenance",
     "metadata",
     "metering",
     "proofs",

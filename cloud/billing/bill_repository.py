@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, select
 
 from cloud.billing.bill_tables import bills, credit_notes, line_items, pool_shares, pool_statements
@@ -145,18 +146,24 @@ def save_credits(
 
 def save_sheets(connection: Connection, sheets: Sequence[Sheet]) -> None:
     """Post public sheets 公示表 with every premise's share."""
-    fields = [name for name in Sheet.__struct_fields__ if name not in ("shares", "closings")]
-    rows = [{name: getattr(sheet, name) for name in fields} for sheet in sheets]
+    aside = ("shares", "closings", "exempt")
+    fields = [name for name in Sheet.__struct_fields__ if name not in aside]
+    rows = [
+        {name: getattr(sheet, name) for name in fields}
+        | {"exempt": msgspec.json.encode(sheet.exempt).decode()}
+        for sheet in sheets
+    ]
     shares = [
         {
             "pool_id": sheet.pool_id,
             "period": sheet.period,
-            "premise_id": premise,
-            "weight": weight,
-            "amount_fen": fen,
+            "premise_id": share.premise_id,
+            "weight": share.weight,
+            "amount_fen": share.amount_fen,
+            "facts": share.facts,
         }
         for sheet in sheets
-        for premise, weight, fen in sheet.shares
+        for share in sheet.shares
     ]
     if rows:
         connection.execute(pool_statements.insert(), rows)
