@@ -13,6 +13,7 @@ from cloud.web import (
     cashier_pages,
     device_pages,
     login_pages,
+    order_pages,
     overview_pages,
     print_pages,
     quarantine_pages,
@@ -31,6 +32,7 @@ for part in (
     overview_pages,
     device_pages,
     alert_pages,
+    order_pages,
     bill_pages,
     run_pages,
     # its paths begin as those of a round do

@@ -177,7 +177,12 @@ def _of_then(sheet: Mapping[str, Any]) -> dict[str, str]:
     roles = {name: "public" if role == "public" else "sub" for name, role in bind.execute(query)}
     roles[str(master)] = "master"
     meters = [
-        {"meter_point_id": name, "role": roles.get(name, "sub"), "quantity": f"{quantity:f}"}
+        # a use was never billed below zero
+        {
+            "meter_point_id": name,
+            "role": roles.get(name, "sub"),
+            "quantity": f"{max(quantity, Decimal(0)):f}",
+        }
         for name, quantity in sorted(used.items(), key=lambda item: (item[0] != master, item[0]))
     ]
     base = Decimal(sheet["public"] if sheet["kind"] == "public" else sheet["loss"])
