@@ -32,6 +32,8 @@ def pool_of(
     """
     sheet, mine = sheet_of(connection, pool_id, period=period, premise_id=premise_id)
     counted = counted_of(sheet.meters)
+    exempt = [Decimal(each["weight"]) for each in json.loads(sheet.exempt)]
+    borne = [weight for weight in exempt if weight]
     return {
         "pool": pool_id,
         "name": names[0],
@@ -43,6 +45,8 @@ def pool_of(
         "tariff": tariff_of(connection, sheet.tariff_hash),
         "total": fen_to_yuan(sheet.total_fen),
         "company": fen_to_yuan(sheet.company_fen),
+        "company_homes": len(borne),
+        "company_weight": f"{sum_of(borne):f}",
         "weight": mine.weight,
         "facts": dict(facts_of(mine.facts)),
         "weight_total": f"{weight_total(connection, sheet):f}",

@@ -54,9 +54,7 @@ def _share(pool: Doc, days: Doc, reads: Registers, place: int) -> Row:
     mine = fen_of(pool["share"], f"{path}.share")
     allowed = least_and_most(Fraction(sum(fen)), weight, whole, path)
     among(f"{path}.share", pool["share"], tuple(yuan(int(part)) for part in allowed))
-    company = fen_of(pool["company"], f"{path}.company")
-    if not 0 <= company <= sum(fen) - mine:
-        raise DiffersError(f"{path}.company: {pool['company']}: more than the others' part")
+    _check_company(pool, sum(fen), whole - weight, path)
     reads.seen["pools"] += 1
     name = {"zh": pool["name"], "en": pool["name_en"]}
     line = Line("", f"shared.{pool['pool']}", (name,), weight, uom, Fraction(0), 0)
@@ -90,12 +88,25 @@ def _check_quantities(pool: Doc, used: Mapping[str, Fraction], path: str) -> Non
         same(f"{path}.{name}", decimal_of(pool[name], f"{path}.{name}"), expected)
 
 
+def _check_company(pool: Doc, total: int, others: Fraction, path: str) -> None:
+    # each home's part is rounded down, or a fen more: which one hangs on the neighbours' weights
+    fen, homes = fen_of(pool["company"], f"{path}.company"), pool["company_homes"]
+    weight = decimal_of(pool["company_weight"], f"{path}.company_weight")
+    same(f"{path}.company_homes", type(homes), int)
+    if homes < 0 or not 0 <= weight <= others or (homes == 0) != (weight == 0):
+        raise DiffersError(f"{path}.company_weight: {pool['company_weight']} of {homes} homes")
+    exact = total * weight / decimal_of(pool["weight_total"], f"{path}.weight_total")
+    if fen < 0 or (fen != exact and not exact - homes < fen < exact + homes):
+        raise DiffersError(f"{path}.company: found {pool['company']}, expected {yuan(int(exact))}")
+
+
 def _weight(pool: Doc, path: str) -> tuple[Fraction, str]:
     # from this home's facts, by what weighed in the end
     among(f"{path}.level", pool["level"], ("project", "building", "entrance"))
     among(f"{path}.by", pool["by"], (*ASKED, "formula"))
     among(f"{path}.fallback", pool["fallback"], ("", *ASKED))
-    same(f"{path}.formula", bool(pool["formula"]), pool["by"] == "formula")
+    if (pool["formula"] != "") != (pool["by"] == "formula") or pool["formula"] is None:
+        raise DiffersError(f"{path}.formula: found {pool['formula']!r} beside by {pool['by']}")
     by, facts = pool["fallback"] or pool["by"], pool["facts"]
     weight = decimal_of(pool["weight"], f"{path}.weight")
     if by == "formula":

@@ -71,7 +71,7 @@ BUNDLE: Final = _shape(
     pools=_shape(
         "pool name name_en kind level by formula fallback master_point shared_points master subs"
         " public loss cap_percent carried_in corrected charged above_cap carried_out unit_price"
-        " total company note weight weight_total share",
+        " total company company_homes company_weight note weight weight_total share",
         facts=None,
         invoice=_shape("amount quantity"),
         tariff=_shape("sha256 text"),
