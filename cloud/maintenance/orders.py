@@ -57,6 +57,9 @@ class Order:
     note: str
     opened_by: str
     opened_us: int
+    meter_name: str = ""
+    pool_name: str = ""
+    pool_name_en: str = ""
 
 
 @dataclass(frozen=True)

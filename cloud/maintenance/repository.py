@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
+from cloud.billing.tables import pools
 from cloud.database import insert_new
 from cloud.errors import NotFoundError
 from cloud.maintenance.orders import Order, State, Step, Subject
 from cloud.maintenance.tables import work_order_steps, work_orders
+from cloud.metering.tables import meter_points
 from cloud.sites.tables import users
 
 
@@ -45,7 +47,7 @@ def orders_of(
     limit: int | None = None,
 ) -> list[Order]:
     """Return work orders of a project, the newest first; `before` is an id."""
-    query = select(work_orders).where(work_orders.c.project_id == project_id)
+    query = _named().where(work_orders.c.project_id == project_id)
     if is_open is not None:
         query = query.where((work_orders.c.state != State.CLOSED) == is_open)
     if before:
@@ -56,10 +58,9 @@ def orders_of(
 
 def order(connection: Connection, project_id: str, order_id: int, *, lock: bool = False) -> Order:
     """Return a work order, locked against other moves if asked; NotFoundError."""
-    query = select(work_orders).where(
-        work_orders.c.project_id == project_id, work_orders.c.id == order_id
-    )
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    query = _named().where(work_orders.c.project_id == project_id, work_orders.c.id == order_id)
+    locked = query.with_for_update(of=work_orders) if lock else query
+    row = connection.execute(locked).one_or_none()
     if row is None:
         message = f"work order {order_id} is unknown"
         raise NotFoundError(message)
@@ -130,6 +131,15 @@ def repairers_of(connection: Connection, project_id: str) -> dict[str, str]:
     return {row.username: row.name for row in connection.execute(query)}
 
 
+def _named() -> Select[Any]:
+    names = meter_points.c.name.label("meter_name"), pools.c.name.label("pool_name")
+    return (
+        select(work_orders, *names, pools.c.name_en.label("pool_name_en"))
+        .outerjoin(meter_points, meter_points.c.id == work_orders.c.meter_point_id)
+        .outerjoin(pools, pools.c.id == work_orders.c.pool_id)
+    )
+
+
 def _order(row: Row[Any]) -> Order:
     return Order(
         row.id,
@@ -143,4 +153,7 @@ def _order(row: Row[Any]) -> Order:
         row.note,
         row.opened_by,
         row.opened_us,
+        row.meter_name or "",
+        row.pool_name or "",
+        row.pool_name_en or "",
     )

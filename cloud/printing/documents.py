@@ -170,6 +170,14 @@ class SheetExempt:
 
 
 @dataclass(frozen=True)
+class SheetMeter:
+    """A public meter that is shared, where not all are."""
+
+    name: str
+    quantity: str
+
+
+@dataclass(frozen=True)
 class PublicSheet:
     """A public sheet 公示表 of one pool: how it came about, and every share of it.
 
@@ -202,6 +210,7 @@ class PublicSheet:
     exempt: tuple[SheetExempt, ...]
     company_fen: int
     company_weight: Decimal
+    meters: tuple[SheetMeter, ...]
     evidence_url: str
 
     @property

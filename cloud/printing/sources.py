@@ -28,6 +28,7 @@ from cloud.printing.documents import (
     Register,
     Settled,
     SheetExempt,
+    SheetMeter,
     SheetShare,
 )
 from cloud.sites.tables import buildings, premises, projects
@@ -190,6 +191,7 @@ def public_sheet(connection: Connection, desk: Desk, period: str, pool_id: str) 
         ),
         company_fen=held.company_fen,
         company_weight=held.company_weight,
+        meters=tuple(SheetMeter(each.name, _number(each.quantity)) for each in held.meters),
         evidence_url=f"{desk.settings.address}/bill-sheets/{period}#{quote(pool_id)}",
     )
 

@@ -187,11 +187,6 @@ ORDER_MOVES: Final = {
     ("done", "in_progress"): N_("Not done yet"),
 }
 
-ORDER_KINDS: Final = {
-    "pool_loss": N_("Loss above the cap"),
-    "pool_public": N_("Public use above the cap"),
-}
-
 POINTS: Final = {
     "energy_import": N_("Imported energy"),
     "energy_export": N_("Exported energy"),

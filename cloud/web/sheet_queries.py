@@ -8,6 +8,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from cloud.billing.bill_tables import pool_shares, pool_statements
+from cloud.billing.carrying import PUBLIC
+from cloud.billing.pool_repository import counted_of
 from cloud.billing.tables import pools
 from cloud.billing.weights import uom_of
 from cloud.metering.registers import sum_of
@@ -44,10 +46,19 @@ class Exempt:
 
 
 @dataclass(frozen=True)
+class SharedMeter:
+    """A public meter that a pool shares, with what it used."""
+
+    name: str
+    quantity: str
+
+
+@dataclass(frozen=True)
 class Statement:
     """A public sheet 公示表; `by` weighed the premises, in the uom of weights.
 
-    `is_fallback` says that the pool's own weights were all 0.
+    `is_fallback` says that the pool's own weights were all 0; `meters` are those that it shares
+    where it does not share all public ones.
     """
 
     pool_id: str
@@ -82,11 +93,7 @@ class Statement:
     weight_uom: str
     shares: tuple[Share, ...]
     exempt: tuple[Exempt, ...]
-
-    @property
-    def brought(self) -> Decimal:
-        """Return what earlier months brought along."""
-        return sum_of([Decimal(self.carried_in), Decimal(self.corrected)])
+    meters: tuple[SharedMeter, ...]
 
     @property
     def is_above_cap(self) -> bool:
@@ -175,6 +182,7 @@ def _statement(connection: Connection, row: Row[Any]) -> Statement:
         weight_uom=uom_of(by, row.uom),
         shares=_shares(connection, row.pool_id, row.period),
         exempt=_exempt(connection, row.exempt),
+        meters=_meters(connection, row.meters),
     )
 
 
@@ -200,3 +208,13 @@ def _exempt(connection: Connection, kept: str) -> tuple[Exempt, ...]:
     )
     names = {row.id: row.name for row in connection.execute(query)}
     return tuple(Exempt(premise_name=names.get(each["premise_id"], ""), **each) for each in rows)
+
+
+def _meters(connection: Connection, kept: str) -> tuple[SharedMeter, ...]:
+    public = [each for each in counted_of(kept) if each.role == PUBLIC]
+    shared = {each.meter_point_id: each.quantity for each in public if each.is_shared}
+    if len(shared) == len(public):
+        return ()
+    query = select(meter_points.c.id, meter_points.c.name).where(meter_points.c.id.in_(shared))
+    rows = connection.execute(query.order_by(meter_points.c.id))
+    return tuple(SharedMeter(row.name, shared[row.id]) for row in rows)

@@ -24,6 +24,7 @@ from cloud.printing.documents import (
     Register,
     Settled,
     SheetExempt,
+    SheetMeter,
     SheetShare,
 )
 from cloud.printing.printer import BUILT_IN, Printer, PrintError
@@ -119,6 +120,7 @@ SHEET = PublicSheet(
     ),
     company_fen=297,
     company_weight=Decimal("87.5"),
+    meters=(SheetMeter("1号楼电梯", "120.5"),),
     evidence_url="https://hutong.example/bill-sheets/2026-10#p1",
 )
 DOCUMENTS: list[Document] = [BILL, RECEIPT, LETTER, SHEET]
@@ -188,6 +190,7 @@ def test_a_public_sheet_lists_every_home_and_no_holder(printer: Printer) -> None
     for words in (
         "公摊费用公示表",
         "上限为总表用量的5%",
+        "其中计入分摊：1号楼电梯120.5",
         "上期结转-12.5",
         "前期示数更正3.2",
         "超过上限，由物业公司承担7.1",
