@@ -43,6 +43,15 @@ class Posted:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Months in a row of a meter point, with what was counted of them, corrections included."""
+
+    meter_point_id: str
+    periods: tuple[str, ...]
+    quantity: Decimal
+
+
+@dataclass(frozen=True)
 class Brought:
     """What a pool's earlier months bring along: carried in, and corrections of what was counted."""
 
@@ -101,7 +110,41 @@ def brought(posted: Sequence[Posted], now: Mapping[tuple[str, str], Decimal]) ->
     return Brought(posted[-1].carried_out, tuple(made), sum_of(signed))
 
 
+def stretches(posted: Sequence[Posted]) -> list[Stretch]:
+    """Return the stretches of months in which meter points were counted, the oldest first.
+
+    The months of one follow one another, and in all of them the meter point counted alike.
+    """
+    open_ones: dict[str, tuple[int, list[str], list[str]]] = {}
+    found: list[tuple[str, list[str], list[str]]] = []
+    corrected: dict[tuple[str, str], list[str]] = {}
+    for each in (correction for sheet in posted for correction in sheet.corrections):
+        corrected.setdefault((each.period, each.meter_point_id), []).append(each.quantity)
+    for sheet in posted:
+        for meter in sheet.counted:
+            name, sign = meter.meter_point_id, _sign(sheet.kind, meter)
+            if not sign:
+                continue
+            quantities = [meter.quantity, *corrected.get((sheet.period, name), ())]
+            before = open_ones.get(name)
+            if before and before[0] == sign and _following(before[1][-1]) == sheet.period:
+                before[1].append(sheet.period)
+                before[2].extend(quantities)
+                continue
+            open_ones[name] = (sign, [sheet.period], quantities)
+            found.append((name, *open_ones[name][1:]))
+    return [
+        Stretch(name, tuple(periods), sum_of([Decimal(each) for each in quantities]))
+        for name, periods, quantities in found
+    ]
+
+
 def _sign(kind: str, meter: Counted) -> int:
     if kind == PUBLIC:
         return int(meter.role == PUBLIC and meter.is_shared)
     return 1 if meter.role == MASTER else -1
+
+
+def _following(period: str) -> str:
+    year, month = int(period[:4]), int(period[5:])
+    return f"{year + month // 12:04}-{month % 12 + 1:02}"

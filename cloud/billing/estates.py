@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from cloud.billing import pool_repository, repository
-from cloud.billing.carrying import Brought, brought
+from cloud.billing.carrying import Brought, brought, stretches
 from cloud.billing.cycles import days_of
 from cloud.billing.drafts import Held, Use
 from cloud.billing.participants import Pool
@@ -105,14 +105,28 @@ def _brought(
     connection: Connection, pools: Sequence[Pool], *, period: str, zone: ZoneInfo
 ) -> dict[str, Brought]:
     posted = pool_repository.posted_of(connection, [pool.id for pool in pools], before=period)
-    wanted: dict[Wanted, tuple[str, str]] = {}
-    for sheet in (sheet for sheets in posted.values() for sheet in sheets):
-        span = metering.days(*days_of(sheet.period), zone)
-        for meter in sheet.counted:
-            wanted[Wanted(meter.meter_point_id, span)] = (sheet.period, meter.meter_point_id)
+    whole = {
+        stretch: _wanted(stretch.meter_point_id, stretch.periods, zone)
+        for sheets in posted.values()
+        for stretch in stretches(sheets)
+    }
+    told = metering.uses(connection, list(dict.fromkeys(whole.values())), trued_up=False)
+    # month by month only what has changed since
+    months: dict[Wanted, tuple[str, str]] = {}
+    for stretch, wanted in whole.items():
+        use = told[wanted]
+        if isinstance(use, RegisterError) or use.consumption.measured != stretch.quantity:
+            for month in stretch.periods:
+                key = month, stretch.meter_point_id
+                months[_wanted(stretch.meter_point_id, [month], zone)] = key
     now = {
-        wanted[each]: use.consumption.measured
-        for each, use in metering.uses(connection, list(wanted), trued_up=False).items()
+        months[each]: use.consumption.measured
+        for each, use in metering.uses(connection, list(months), trued_up=False).items()
         if not isinstance(use, RegisterError)
     }
     return {name: brought(sheets, now) for name, sheets in posted.items()}
+
+
+def _wanted(meter_point_id: str, periods: Sequence[str], zone: ZoneInfo) -> Wanted:
+    first, last = days_of(periods[0]), days_of(periods[-1])
+    return Wanted(meter_point_id, metering.days(first.from_on, last.to_on, zone))

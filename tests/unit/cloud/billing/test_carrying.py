@@ -5,7 +5,16 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.billing.carrying import Brought, Counted, Posted, brought, measured_of, settle
+from cloud.billing.carrying import (
+    Brought,
+    Correction,
+    Counted,
+    Posted,
+    brought,
+    measured_of,
+    settle,
+    stretches,
+)
 
 NO_CAP = Decimal(10) ** 9
 QUANTITY = st.decimals(-500, 500, places=2)
@@ -81,6 +90,27 @@ def test_charged_over_months_is_what_the_registers_say_in_the_end(
         )
         assert charged + done.carried_out == told
         assert done.carried_out <= 0
+
+
+def test_stretches_are_months_in_a_row_that_counted_alike() -> None:
+    def sheet(period: str, role: str, quantity: str, *more: Correction) -> Posted:
+        return Posted(period, "public", (Counted("p", role, quantity),), more, Decimal(0))
+
+    found = stretches(
+        [
+            sheet("2025-11", "public", "1.5"),
+            sheet("2025-12", "public", "2"),
+            sheet("2026-01", "public", "4", Correction("2025-12", "p", "-0.5")),
+            sheet("2026-02", "sub", "8"),
+            sheet("2026-03", "public", "16"),
+            sheet("2026-05", "public", "32"),
+        ]
+    )
+    assert [(each.periods, each.quantity) for each in found] == [
+        (("2025-11", "2025-12", "2026-01"), Decimal(7)),
+        (("2026-03",), Decimal(16)),
+        (("2026-05",), Decimal(32)),
+    ]
 
 
 def test_what_the_registers_do_not_say_stays_as_it_was_counted() -> None:
