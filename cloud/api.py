@@ -7,6 +7,7 @@ from cloud.billing.account_endpoints import router as accounts
 from cloud.billing.endpoints import router as billing
 from cloud.discounts.endpoints import router as discounts
 from cloud.ledger.endpoints import router as ledger
+from cloud.maintenance.endpoints import router as maintenance
 from cloud.payments.endpoints import router as payments
 from cloud.printing.endpoints import router as documents
 from cloud.sites.endpoints import router as sites
@@ -23,6 +24,7 @@ for part in (
     discounts,
     ledger,
     payments,
+    maintenance,
     documents,
 ):
     router.include_router(part)

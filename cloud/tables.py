@@ -12,6 +12,7 @@ from cloud.ingest import quarantine_tables
 from cloud.ingest import tables as ingest
 from cloud.ledger import arrears_tables as arrears
 from cloud.ledger import tables as ledger
+from cloud.maintenance import tables as maintenance
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
 from cloud.notify import tables as messages
@@ -31,6 +32,7 @@ __all__ = [
     "discounts",
     "ingest",
     "ledger",
+    "maintenance",
     "messages",
     "metadata",
     "metering",

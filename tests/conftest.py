@@ -1,8 +1,15 @@
 """What every test may use, and at the end the system's parts that were missing."""
 
+import os
+
 import pytest
+from hypothesis import settings
 
 from tests.fixtures.system_parts import MISSING
+
+# HYPOTHESIS_PROFILE=long: the proof for a release; tests that name their own number keep it
+settings.register_profile("long", max_examples=100_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 pytest_plugins = [
     "tests.fixtures.brokers",

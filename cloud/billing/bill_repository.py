@@ -7,6 +7,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, Connection, Row, select
 
@@ -151,15 +152,27 @@ def save_credits(
 
 def save_sheets(connection: Connection, sheets: Sequence[Sheet]) -> None:
     """Post public sheets 公示表 with every premise's share."""
-    fields = [name for name in Sheet.__struct_fields__ if name not in ("shares", "closings")]
-    rows = [{name: getattr(sheet, name) for name in fields} for sheet in sheets]
+    aside = ("shares", "closings", "exempt")
+    fields = [name for name in Sheet.__struct_fields__ if name not in aside]
+    rows = [
+        {name: getattr(sheet, name) for name in fields}
+        | {"exempt": msgspec.json.encode(sheet.exempt).decode()}
+        for sheet in sheets
+    ]
     if rows:
         connection.execute(pool_statements.insert(), rows)
     insert_rows(
         connection,
         pool_shares,
-        ("pool_id", "period", "premise_id", "weight", "amount_fen"),
-        [(sheet.pool_id, sheet.period, *share) for sheet in sheets for share in sheet.shares],
+        ("pool_id", "period", "premise_id", "weight", "amount_fen", "facts"),
+        [
+            (
+                *(sheet.pool_id, sheet.period, share.premise_id, share.weight),
+                *(share.amount_fen, share.facts),
+            )
+            for sheet in sheets
+            for share in sheet.shares
+        ],
     )
 
 

@@ -92,6 +92,22 @@ pool_statements = Table(
     Column("cap_percent", String(16)),
     Column("invoice", Text),
     Column("tariff_hash", String(64)),
+    # who took part, what weighed them, and what was used in its place where all weights were 0
+    Column("level", String(20), nullable=False, server_default="building"),
+    Column("entrance", String(40), nullable=False, server_default=""),
+    Column("by", String(20), nullable=False, server_default="area"),
+    Column("formula", Text, nullable=False, server_default=""),
+    Column("fallback", String(20), nullable=False, server_default=""),
+    # from the sheet before and from corrections since; what the company bears; for the next sheet
+    Column("carried_in", String(32), nullable=False, server_default="0"),
+    Column("corrected", String(32), nullable=False, server_default="0"),
+    Column("above_cap", String(32), nullable=False, server_default="0"),
+    Column("carried_out", String(32), nullable=False, server_default="0"),
+    Column("company_fen", BigInteger, nullable=False, server_default="0"),
+    # as JSON: who is exempt and why, meter points as they were counted, corrections of them
+    Column("exempt", Text, nullable=False, server_default="[]"),
+    Column("meters", Text, nullable=False, server_default="[]"),
+    Column("corrections", Text, nullable=False, server_default="[]"),
 )
 
 pool_shares = Table(
@@ -102,6 +118,8 @@ pool_shares = Table(
     Column("premise_id", ForeignKey("premises.id"), primary_key=True),
     Column("weight", String(20), nullable=False),
     Column("amount_fen", BigInteger, nullable=False),
+    # where the weight is from, as JSON
+    Column("facts", Text, nullable=False, server_default="{}"),
 )
 
 POSTED = ("bills", "line_items", "credit_notes", "pool_statements", "pool_shares")

@@ -1,9 +1,12 @@
 """Bills before they are posted: what a run works out, and how it is kept until then (pure)."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
+
+from cloud.metering.registers import sum_of
 
 
 class Key(NamedTuple):
@@ -88,10 +91,32 @@ class Reversal(msgspec.Struct, frozen=True):
     total_fen: int
 
 
-class Sheet(msgspec.Struct, frozen=True):
-    """A pool's public sheet 公示表 as it would be posted, with (premise, weight, fen) shares.
+class Share(msgspec.Struct, frozen=True, array_like=True):
+    """What a premise bears of a pool; `facts` say as JSON where its weight is from."""
 
-    `invoice` is the supplier's as JSON, `tariff_hash` that of the tariff which priced by it.
+    premise_id: str
+    weight: str
+    amount_fen: int
+    facts: str = "{}"
+
+
+class Exempt(msgspec.Struct, frozen=True):
+    """A premise that bears nothing of a pool, and why; its part where the company bears it."""
+
+    premise_id: str
+    reason: str
+    borne_by: str
+    weight: str = "0"
+    amount_fen: int = 0
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """A pool's public sheet 公示表 as it would be posted.
+
+    `invoice` is the supplier's as JSON, `tariff_hash` that of the tariff which priced by it,
+    `meters` the meter points as they were counted and `corrections` those of earlier months, as
+    JSON. `by` weighs premises, `fallback` in its place where all weights were 0. The total is the
+    sum of the shares and of what the company bears for the exempt.
     """
 
     pool_id: str
@@ -109,8 +134,32 @@ class Sheet(msgspec.Struct, frozen=True):
     cap_percent: str
     invoice: str
     tariff_hash: str
-    shares: tuple[tuple[str, str, int], ...]
+    shares: tuple[Share, ...]
     closings: tuple[Closing, ...]
+    level: str = "building"
+    entrance: str = ""
+    by: str = "area"
+    formula: str = ""
+    fallback: str = ""
+    carried_in: str = "0"
+    corrected: str = "0"
+    above_cap: str = "0"
+    carried_out: str = "0"
+    company_fen: int = 0
+    exempt: tuple[Exempt, ...] = ()
+    meters: str = "[]"
+    corrections: str = "[]"
+
+    @property
+    def weighed_by(self) -> str:
+        """Give what the shares were weighed by in the end."""
+        return self.fallback or self.by
+
+    @property
+    def weight_total(self) -> Decimal:
+        """Return the sum of all weights that count."""
+        every = [*(s.weight for s in self.shares), *(e.weight for e in self.exempt)]
+        return sum_of([Decimal(weight) for weight in every])
 
 
 class Held(msgspec.Struct, frozen=True):

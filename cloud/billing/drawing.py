@@ -9,22 +9,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection
 
-from cloud.billing import bill_repository, repository
+from cloud.billing import bill_repository, pool_repository, repository
 from cloud.billing.bill_repository import Standing
 from cloud.billing.billed import Billed
 from cloud.billing.cycles import days_of, next_month
 from cloud.billing.drafts import Draft, Drafted, Held, Key, Reversal, Use
+from cloud.billing.estates import estate_of
 from cloud.billing.metered import metered_drafts
-from cloud.billing.pools import SHARED, Estate, share_pools, shared_drafts
+from cloud.billing.pool_bills import SHARED, shared_drafts
+from cloud.billing.pools import share_pools
 from cloud.billing.recurring import recurring_drafts
 from cloud.billing.tariff_book import TariffBook
-from cloud.billing.uses import use_of
 from cloud.discounts import repository as discounts
 from cloud.discounts.lowering import grants_in
 from cloud.discounts.plans import Grant
-from cloud.metering import repository as meters
-from cloud.metering import service as metering
-from cloud.metering.registers import RegisterError
 from cloud.metering.true_up import Closing
 
 # no tier period, and no cycle of a charge, is longer
@@ -64,40 +62,16 @@ class Drawing:
     def pools(self, period: str, uses: Mapping[str, Use]) -> Drawn:
         """Share the pools of a period, from what its accounts used."""
         drawn = Drawn()
-        every = repository.pools_of(self._connection, self._project_id)
+        every = pool_repository.pools_of(self._connection, self._project_id)
         pools = [pool for pool in every if pool.is_on]
         if pools:
-            estate, held = self._estate(period, uses, [pool.master_id for pool in pools])
+            estate, held = estate_of(
+                self._connection, self._project_id, pools, uses, period=period, zone=self._zone
+            )
             sheets, waiting = share_pools(self.book, pools, estate)
             drawn.drafts = [*sheets, *shared_drafts(pools, sheets, estate)]
             drawn.held[period] = [*held, *waiting]
         return drawn
-
-    def _estate(
-        self, period: str, uses: Mapping[str, Use], masters: Sequence[str]
-    ) -> tuple[Estate, list[Held]]:
-        days = days_of(period)
-        span = metering.days(*days, self._zone)
-        points = meters.meter_points_of(self._connection, self._project_id)
-        names = [point.id for point in points]
-        entries = repository.services_of(self._connection, names)
-        billed = frozenset(
-            name for name, entry in entries.items() if entry.cutover_on <= days.from_on
-        )
-        known, held = dict(uses), []
-        missing = [name for name in names if name not in known]
-        for name, use in metering.consumptions(self._connection, missing, span).items():
-            if not isinstance(use, RegisterError):
-                known[name] = use_of(name, span, [use])
-            elif name not in billed:
-                held.append(Held(name, str(use), meter_point_id=name))
-        last = days.to_on - timedelta(days=1)
-        accounts = repository.account_ids(
-            self._connection, self._project_id, days._replace(from_on=last)
-        )
-        invoices = repository.invoices_of(self._connection, masters, period)
-        homes = list(repository.households(self._connection, accounts).values())
-        return Estate(period, days, points, known, invoices, homes, billed), held
 
 
 class _Accounts:

@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, select
 
-from cloud.billing.bill_tables import bills, line_items, pool_shares, pool_statements
-from cloud.billing.bundle_pools import public_points
+from cloud.billing.bill_tables import bills, line_items
+from cloud.billing.bundle_pools import public_parts, sheet_of, weight_total
+from cloud.billing.pool_repository import facts_of
 from cloud.billing.tables import tariff_texts
 from cloud.errors import NotFoundError
 from cloud.ingest.tables import envelopes
@@ -70,7 +71,10 @@ class PartEvidence:
 
 @dataclass(frozen=True)
 class Statement:
-    """A pool's public sheet 公示表 with this premise's share; quantities in kWh, money in fen."""
+    """A pool's public sheet 公示表 with this premise's share; quantities in kWh, money in fen.
+
+    `by` and `formula` weighed the premises in the end, `facts` are this one's that say its weight.
+    """
 
     pool_id: str
     master: Decimal
@@ -84,6 +88,15 @@ class Statement:
     weight: Decimal
     weight_total: Decimal
     share_fen: int
+    level: str
+    by: str
+    formula: str
+    facts: Mapping[str, str]
+    carried_in: Decimal
+    corrected: Decimal
+    above_cap: Decimal
+    carried_out: Decimal
+    company_fen: int
 
 
 @dataclass(frozen=True)
@@ -211,15 +224,7 @@ def _read(connection: Connection, stored: Mapping[str, object]) -> ReadEvidence:
 def _statement(
     connection: Connection, pool_id: str, period: str, premise_id: str
 ) -> tuple[Statement, tuple[PartEvidence, ...]]:
-    sheet = connection.execute(
-        select(pool_statements).where(
-            pool_statements.c.pool_id == pool_id, pool_statements.c.period == period
-        )
-    ).one()
-    shares = connection.execute(
-        select(pool_shares).where(pool_shares.c.pool_id == pool_id, pool_shares.c.period == period)
-    ).all()
-    mine = next(share for share in shares if share.premise_id == premise_id)
+    sheet, mine = sheet_of(connection, pool_id, period=period, premise_id=premise_id)
     statement = Statement(
         pool_id,
         Decimal(sheet.master),
@@ -231,16 +236,19 @@ def _statement(
         sheet.total_fen,
         sheet.note,
         Decimal(mine.weight),
-        sum((Decimal(share.weight) for share in shares), Decimal(0)),
+        weight_total(connection, sheet),
         mine.amount_fen,
+        level=sheet.level,
+        by=sheet.fallback or sheet.by,
+        formula="" if sheet.fallback else sheet.formula,
+        facts=dict(facts_of(mine.facts)),
+        carried_in=Decimal(sheet.carried_in),
+        corrected=Decimal(sheet.corrected),
+        above_cap=Decimal(sheet.above_cap),
+        carried_out=Decimal(sheet.carried_out),
+        company_fen=sheet.company_fen,
     )
-    # neighbours' meters stay closed: only the master and the public meters open to words
-    stored = [
-        part
-        for part in json.loads(sheet.evidence)
-        if part["meter_point"] in public_points(connection, pool_id)
-    ]
-    return statement, _parts(connection, stored)
+    return statement, _parts(connection, public_parts(sheet))
 
 
 def _integer(value: object) -> int:

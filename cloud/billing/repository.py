@@ -1,4 +1,4 @@
-"""All SQL of what is charged to whom: households, services, terms, pools, invoices, tariffs."""
+"""All SQL of what is charged to whom: households, services, terms, invoices, tariffs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,6 @@ from cloud.billing.cycles import Cycle, Days
 from cloud.billing.tables import (
     charge_terms,
     opening_uses,
-    pools,
     services,
     supplier_invoices,
     tariff_texts,
@@ -60,25 +59,6 @@ class Term:
         if not self.facts:
             return facts
         return msgspec.convert({**asdict(facts), **self.facts}, Premise)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Something shared 公摊; it is off while the resolution or the cap is missing."""
-
-    id: str
-    building_id: str
-    name: str
-    name_en: str
-    kind: str
-    master_id: str
-    resolution: str | None
-    cap_percent: Decimal | None
-
-    @property
-    def is_on(self) -> bool:
-        """Say whether a resolution and a cap are on file."""
-        return self.resolution is not None and self.cap_percent is not None
 
 
 @dataclass(frozen=True)
@@ -198,24 +178,6 @@ def terms_of(connection: Connection, names: Iterable[str]) -> list[Term]:
             Days(row.from_on, row.to_on or date.max),
             Cycle(row.cycle_months, row.in_advance),
             json.loads(row.facts),
-        )
-        for row in connection.execute(query)
-    ]
-
-
-def pools_of(connection: Connection, project_id: str) -> list[Pool]:
-    """Return the pools of a project, by id."""
-    query = select(pools).where(pools.c.project_id == project_id).order_by(pools.c.id)
-    return [
-        Pool(
-            row.id,
-            row.building_id,
-            row.name,
-            row.name_en,
-            row.kind,
-            row.master_id,
-            row.resolution,
-            None if row.cap_percent is None else Decimal(row.cap_percent),
         )
         for row in connection.execute(query)
     ]

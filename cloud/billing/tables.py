@@ -76,6 +76,15 @@ pools = Table(
     Column("resolution", Text),
     Column("resolution_on", Date),
     Column("cap_percent", String(16)),
+    # building_id is the master's where a pool is the whole project's
+    Column("level", String(20), nullable=False, server_default="building"),
+    Column("entrance", String(40)),
+    Column("formula", Text, nullable=False, server_default=""),
+    Column("fallback", String(20), nullable=False, server_default=""),
+    Column("kinds", String(40), nullable=False, server_default="home"),
+    # who is exempt and who bears their part, as JSON; public meters, none means all
+    Column("exemptions", Text, nullable=False, server_default="[]"),
+    Column("meters", Text, nullable=False, server_default=""),
 )
 
 tariff_texts = Table(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 
 from cloud.billing.drafts import Closing, Use
 from cloud.billing.evidence_parts import parts_of
@@ -19,6 +20,17 @@ def use_of(meter_point_id: str, span: Span, found: Sequence[Consumption]) -> Use
         json.dumps(parts),
         closing_of(meter_point_id, span, found),
     )
+
+
+def measured_of(use: Use) -> Decimal:
+    """Return what the registers say of the span itself, without a true-up 退补 of earlier ones."""
+    return sum_of([Decimal(str(part["quantity"])) for part in json.loads(use.parts)])
+
+
+def bare_parts(use: Use) -> list[dict[str, object]]:
+    """Return the evidence of a use without its true-up."""
+    parts: list[dict[str, object]] = json.loads(use.parts)
+    return [{key: part[key] for key in part if key != "true_up"} for part in parts]
 
 
 def closing_of(meter_point_id: str, span: Span, found: Sequence[Consumption]) -> Closing:

@@ -217,6 +217,24 @@ def owners_of(
     return points, shares
 
 
+def account_shares(connection: Connection, project_id: str, at_us: int) -> list[AccountShare]:
+    """Return whose the meter points of a project are at an instant, where somebody said so."""
+    query = (
+        select(account_meters)
+        .join(meter_points, meter_points.c.id == account_meters.c.meter_point_id)
+        .where(
+            meter_points.c.project_id == project_id,
+            account_meters.c.from_us <= at_us,
+            account_meters.c.to_us.is_(None) | (account_meters.c.to_us > at_us),
+        )
+        .order_by(account_meters.c.meter_point_id, account_meters.c.account_id)
+    )
+    return [
+        AccountShare(row.account_id, row.meter_point_id, Decimal(row.weight))
+        for row in connection.execute(query)
+    ]
+
+
 def save_account_shares(
     connection: Connection, meter_point_id: str, shares: Sequence[AccountShare], *, from_us: int
 ) -> None:

@@ -119,11 +119,12 @@ def uses(
     wanted: Sequence[Wanted],
     *,
     pending: Mapping[str, Sequence[Closing]] | None = None,
+    trued_up: bool = True,
 ) -> dict[Wanted, MeterUse | RegisterError]:
     """Return what is to be billed of meter points' spans, or why it cannot be known: quickly.
 
     `pending` are spans that are about to be billed, again or anew: by meter point, the later ones
-    in place of those before.
+    in place of those before. Not `trued_up` they are what registers say, however it was billed.
     """
     by_point: dict[str, list[Wanted]] = {}
     for each in wanted:
@@ -136,7 +137,8 @@ def uses(
         for name, reads in reads_of_points(connection, some).items():
             closed[name] |= {each.end_us: each for each in (pending or {}).get(name, ())}
             for each in by_point[name]:
-                point = _Point(reads, closed[name], estimate_end=each.estimate_end)
+                before = closed[name] if trued_up else {}
+                point = _Point(reads, before, estimate_end=each.estimate_end)
                 try:
                     found[each] = point.use(each)
                 except RegisterError as error:

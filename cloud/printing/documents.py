@@ -160,8 +160,29 @@ class SheetShare:
 
 
 @dataclass(frozen=True)
+class SheetExempt:
+    """A premise that bears nothing itself, why, and who bears its part."""
+
+    premise: str
+    reason: str
+    borne_by: str
+    amount_fen: int
+
+
+@dataclass(frozen=True)
+class SheetMeter:
+    """A public meter that is shared, where not all are."""
+
+    name: str
+    quantity: str
+
+
+@dataclass(frozen=True)
 class PublicSheet:
-    """A public sheet 公示表 of one pool: how it came about, and every share of it."""
+    """A public sheet 公示表 of one pool: how it came about, and every share of it.
+
+    `weight` names what `by` weighs by, with its uom; an empty quantity is not shown.
+    """
 
     office: Office
     name: str
@@ -174,23 +195,33 @@ class PublicSheet:
     subs: str
     public: str
     loss: str
+    carried_in: str
+    corrected: str
     charged: str
+    above_cap: str
+    carried_out: str
     unit_price: str
     resolution: str
     cap_percent: str
+    by: str
+    weight: str
     total_fen: int
     shares: tuple[SheetShare, ...]
+    exempt: tuple[SheetExempt, ...]
+    company_fen: int
+    company_weight: Decimal
+    meters: tuple[SheetMeter, ...]
     evidence_url: str
 
     @property
     def weight_sum(self) -> Decimal:
-        """Give the sum of all weights."""
-        return sum((share.weight for share in self.shares), Decimal(0))
+        """Give the sum of all weights that count: of the homes, and of what the company bears."""
+        return sum((share.weight for share in self.shares), self.company_weight)
 
     @property
     def share_sum_fen(self) -> int:
-        """Give the sum of all shares: the total, to the fen."""
-        return sum(share.amount_fen for share in self.shares)
+        """Give the sum of all shares and of the company's part: the total, to the fen."""
+        return sum(share.amount_fen for share in self.shares) + self.company_fen
 
 
 Document = Bill | Receipt | DunningLetter | PublicSheet

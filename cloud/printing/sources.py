@@ -27,10 +27,13 @@ from cloud.printing.documents import (
     Receipt,
     Register,
     Settled,
+    SheetExempt,
+    SheetMeter,
     SheetShare,
 )
 from cloud.sites.tables import buildings, premises, projects
 from cloud.web import bill_queries as queries
+from cloud.web import sheet_queries
 from cloud.web.bill_queries import BillRow, LineItem
 from cloud.web.bill_view import TariffFace, open_items, tariff_face
 from protocols.delivery.records import instant
@@ -142,7 +145,7 @@ def dunning_letter(
 
 def public_sheet(connection: Connection, desk: Desk, period: str, pool_id: str) -> PublicSheet:
     """Return a pool's public sheet of a period; NotFoundError."""
-    found = queries.statements_of(connection, desk.project_id, period)
+    found = sheet_queries.statements_of(connection, desk.project_id, period)
     for held in found:
         if held.pool_id == pool_id:
             break
@@ -154,7 +157,7 @@ def public_sheet(connection: Connection, desk: Desk, period: str, pool_id: str) 
         office=office,
         name=held.name,
         kind=words.POOL_KINDS.get(held.kind, held.kind),
-        building=held.building_name,
+        building=words.scope(held.level, held.building_name, held.entrance),
         period=period,
         master_name=held.master_name,
         uom=words.uom(held.uom),
@@ -162,15 +165,33 @@ def public_sheet(connection: Connection, desk: Desk, period: str, pool_id: str) 
         subs=_number(held.subs),
         public=_number(held.public),
         loss=_number(held.loss),
+        carried_in=_number(held.carried_in) if Decimal(held.carried_in) else "",
+        corrected=_number(held.corrected) if Decimal(held.corrected) else "",
         charged=_number(held.charged),
+        above_cap=_number(held.above_cap) if held.is_above_cap else "",
+        carried_out=_number(held.carried_out) if held.is_carried else "",
         unit_price=held.unit_price,
         resolution=held.resolution or "",
         cap_percent=held.cap_percent or "",
+        by=words.by(held.by, held.formula, is_fallback=held.is_fallback),
+        weight=words.weight(held.by, held.weight_uom),
         total_fen=held.total_fen,
         shares=tuple(
             SheetShare(share.premise_name, Decimal(share.weight), share.amount_fen)
             for share in held.shares
         ),
+        exempt=tuple(
+            SheetExempt(
+                each.premise_name,
+                words.EXEMPTIONS.get(each.reason, each.reason),
+                words.BEARERS.get(each.borne_by, each.borne_by),
+                each.amount_fen,
+            )
+            for each in held.exempt
+        ),
+        company_fen=held.company_fen,
+        company_weight=held.company_weight,
+        meters=tuple(SheetMeter(each.name, _number(each.quantity)) for each in held.meters),
         evidence_url=f"{desk.settings.address}/bill-sheets/{period}#{quote(pool_id)}",
     )
 

@@ -33,6 +33,21 @@ CHANNELS: Final = {
 # who entered something, where that was no person
 ACTORS: Final = {"online payment": "线上缴费"}
 POOL_KINDS: Final = {"public": "公共部位用量", "loss": "线路损耗"}
+LEVELS: Final = {"project": "全小区", "building": "楼栋", "entrance": "单元"}
+WEIGHTS: Final = {
+    "area": "面积",
+    "usage": "用量",
+    "household": "户数",
+    "head": "人数",
+    "formula": "权数",
+}
+EXEMPTIONS: Final = {
+    "ground_floor": "底层",
+    "vacant": "空置",
+    "unsold": "未售",
+    "unheld": "无业主账户",
+}
+BEARERS: Final = {"company": "物业公司承担", "others": "其余各户承担"}
 BOOKS: Final = {Book.PREPAID: "预收款", Book.DEPOSIT: "押金", Book.RELIEF: "减免"}
 RECEIPTS: Final = {
     Kind.PAYMENT: "收款收据",
@@ -54,6 +69,25 @@ TAKEN_BACK: Final = "本账单已冲红，红字单号："
 def service(code: str) -> str:
     """Name a service or charge item."""
     return SERVICES.get(code, code)
+
+
+def scope(level: str, building: str, entrance: str) -> str:
+    """Name who takes part in a pool: the whole project, a building, or an entrance of it."""
+    if level == "project":
+        return LEVELS[level]
+    return f"{building} {entrance}".strip()
+
+
+def by(code: str, formula: str, *, is_fallback: bool) -> str:
+    """Say what a pool is shared by."""
+    text = f"按公式：{formula}" if code == "formula" else f"按{WEIGHTS.get(code, code)}"
+    return f"{text}（原分摊权数全部为零，改用此项）" if is_fallback else text
+
+
+def weight(code: str, uom_of_weights: str) -> str:
+    """Name the column of weights."""
+    name = WEIGHTS.get(code, code)
+    return f"{name}（{uom(uom_of_weights)}）" if uom_of_weights else name
 
 
 def uom(code: str) -> str:

@@ -1,5 +1,6 @@
 """A project file into the database: what is there already is left as it is."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,8 +19,16 @@ from cloud.ledger.repository import open_accounts, open_accounts_of
 from cloud.metering import recording
 from cloud.metering.events import EventKind, MeterEvent, MeterParts
 from cloud.metering.tables import installs, meter_points
-from cloud.sites.project_file import MeterEntry, ProjectFile
-from cloud.sites.tables import buildings, devices, gateways, premises, projects, users
+from cloud.sites.project_file import MeterEntry, PoolEntry, ProjectFile
+from cloud.sites.tables import (
+    buildings,
+    devices,
+    gateways,
+    premise_states,
+    premises,
+    projects,
+    users,
+)
 from protocols.delivery.records import microseconds
 
 Row = dict[str, object]
@@ -57,11 +66,20 @@ def import_project(connection: Connection, file: ProjectFile, *, cutover_on: dat
         premises,
         [
             {
-                **item.model_dump(exclude={"building"}),
+                **item.model_dump(exclude={"building", "states"}),
                 "project_id": project,
                 "building_id": item.building,
             }
             for item in file.premises
+        ],
+    )
+    _add(
+        connection,
+        premise_states,
+        [
+            {**state.model_dump(), "premise_id": item.id}
+            for item in file.premises
+            for state in item.states
         ],
     )
     _import_meters(connection, file, cutover_on)
@@ -69,19 +87,8 @@ def import_project(connection: Connection, file: ProjectFile, *, cutover_on: dat
     accounts = open_accounts_of(connection, file.project.id)
     _import_charges(connection, file, accounts)
     _import_openings(connection, file, accounts, cutover_on)
-    _add(
-        connection,
-        pools,
-        [
-            {
-                **item.model_dump(exclude={"building", "master"}),
-                "project_id": project,
-                "building_id": item.building,
-                "master_id": item.master,
-            }
-            for item in file.pools
-        ],
-    )
+    masters = {item.id: item.building for item in file.meters}
+    _add(connection, pools, [_pool(project, item, masters) for item in file.pools])
     _add(
         connection,
         supplier_invoices,
@@ -228,6 +235,22 @@ def _meter_point(project: str, item: MeterEntry) -> Row:
         "uom": "kWh" if item.service == "electricity" else "m3",
         "role": item.role,
         "supply": item.supply,
+    }
+
+
+def _pool(project: str, item: PoolEntry, buildings_of: Mapping[str, str]) -> Row:
+    exemptions = [{"who": each.who, "borne_by": each.bearer} for each in item.exemptions]
+    aside = {"building", "master", "by", "kinds", "exemptions", "meters", "fallback"}
+    return {
+        **item.model_dump(exclude=aside),
+        "project_id": project,
+        "building_id": item.building or buildings_of[item.master],
+        "master_id": item.master,
+        "weight": item.by,
+        "fallback": item.fallback or "",
+        "kinds": " ".join(item.kinds),
+        "exemptions": json.dumps(exemptions),
+        "meters": " ".join(item.meters),
     }
 
 

@@ -5,11 +5,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from cloud.billing.formulas import MOST_CHARACTERS
+from cloud.billing.participants import BEARERS
+from cloud.billing.weights import FORMULA, Weigher
 from cloud.documents import StrictModel
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Number = Annotated[str, StringConstraints(pattern=r"^\d{1,12}(\.\d{1,8})?$")]
+Entrance = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+By = Literal["area", "usage", "household", "head"]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -42,11 +47,20 @@ class BuildingEntry(_Part):
     name_en: Label
 
 
+class StateEntry(_Part):
+    """What a premise stands as from a day on; before the first it is occupied."""
+
+    from_on: date
+    state: Literal["occupied", "vacant", "unsold"]
+
+
 class PremiseEntry(_Part):
-    """A premise 房屋 and who answers for its bills."""
+    """A premise 房屋 and who answers for its bills; entrance 单元 and floor where known."""
 
     id: Id
     building: Id
+    entrance: Entrance | None = None
+    floor: Annotated[int, Field(ge=-9, le=200)] | None = None
     name: Label
     kind: Literal["home", "shop", "public"]
     area_m2: Number
@@ -54,6 +68,7 @@ class PremiseEntry(_Part):
     households: Count = 1
     holder: Label
     phone: str = ""
+    states: list[StateEntry] = []
 
 
 class MeterEntry(_Part):
@@ -111,19 +126,58 @@ class ChargeEntry(_Part):
     vehicles: Count | None = None
 
 
+class ExemptionEntry(_Part):
+    """Who bears nothing of a pool, and who bears their part in their place."""
+
+    who: Literal["ground_floor", "vacant", "unsold"]
+    borne_by: Literal["company", "others"] | None = None
+
+    @property
+    def bearer(self) -> str:
+        """Say who bears their part; of the unsold it is the company where nobody said so."""
+        return self.borne_by or BEARERS[self.who]
+
+
 class PoolEntry(_Part):
-    """A pool 公摊: off until a resolution and a cap are on file."""
+    """A pool 公摊: off until a resolution and a cap are on file.
+
+    `meters` are the public meters that it shares: all right behind the master where none is named.
+    """
 
     id: Id
-    building: Id
+    level: Literal["project", "building", "entrance"] = "building"
+    building: Id | None = None
+    entrance: Entrance | None = None
     name: Label
     name_en: Label
     kind: Literal["public", "loss"]
     master: Id
-    weight: Literal["area"] = "area"
+    meters: list[Id] = []
+    by: By | Literal["formula"] = "area"
+    formula: Annotated[str, Field(max_length=MOST_CHARACTERS)] = ""
+    fallback: By | None = None
+    kinds: Annotated[list[Literal["home", "shop"]], Field(min_length=1)] = ["home"]
+    exemptions: list[ExemptionEntry] = []
     resolution: str | None = None
     resolution_on: date | None = None
     cap_percent: Number | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.building is None) != (self.level == "project"):
+            msg = f"building: {self.building!r}: needed but where level is project, then none"
+            raise ValueError(msg)
+        if (self.entrance is None) == (self.level == "entrance"):
+            msg = f"entrance: {self.entrance!r}: needed where level is entrance, else none"
+            raise ValueError(msg)
+        if bool(self.formula) != (self.by == FORMULA):
+            msg = f"formula: {self.formula!r}: needed where by is formula, else none"
+            raise ValueError(msg)
+        if self.meters and self.kind != "public":
+            msg = f"meters: {', '.join(self.meters)}: allowed where kind is public"
+            raise ValueError(msg)
+        Weigher.of(self.by, self.formula)
+        return self
 
 
 class InvoiceEntry(_Part):
@@ -194,6 +248,7 @@ class ProjectFile(_Part):
         for index, pool in enumerate(self.pools):
             wanted.append((f"pools.{index}.master", pool.master, meters))
             wanted.append((f"pools.{index}.building", pool.building, buildings))
+            wanted += [(f"pools.{index}.meters", name, meters) for name in pool.meters]
         for index, invoice in enumerate(self.invoices):
             wanted.append((f"invoices.{index}.master", invoice.master, meters))
         for index, user in enumerate(self.users):

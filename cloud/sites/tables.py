@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     ForeignKey,
     Integer,
     String,
@@ -45,6 +46,18 @@ premises = Table(
     Column("households", Integer, nullable=False),
     Column("holder", String(100), nullable=False),
     Column("phone", String(40), nullable=False),
+    # 单元 and 楼层, where they are known
+    Column("entrance", String(40)),
+    Column("floor", Integer),
+)
+
+# what a premise stands as from a day on: occupied (before its first row, too), vacant, unsold
+premise_states = Table(
+    "premise_states",
+    metadata,
+    Column("premise_id", ForeignKey("premises.id"), primary_key=True),
+    Column("from_on", Date, primary_key=True),
+    Column("state", String(20), nullable=False),
 )
 
 gateways = Table(

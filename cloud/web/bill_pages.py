@@ -8,6 +8,7 @@ from cloud.billing.cycles import PERIOD
 from cloud.billing.evidence import evidence_of
 from cloud.requests import Reading
 from cloud.web import bill_queries as queries
+from cloud.web import sheet_queries
 from cloud.web.bill_csv import bills_csv
 from cloud.web.bill_queries import BillFilter
 from cloud.web.bill_view import open_items, tariff_face
@@ -108,7 +109,7 @@ def show_bill(bill_id: str, visit: SheetVisit, connection: Reading) -> Response:
         tariff=tariff_face(evidence.tariff_text),
         sheets={
             sheet.pool_id: sheet
-            for sheet in queries.statements_of(
+            for sheet in sheet_queries.statements_of(
                 connection, visit.person.project_id, bill.period, premise_id=bill.premise_id
             )
         },
@@ -118,14 +119,14 @@ def show_bill(bill_id: str, visit: SheetVisit, connection: Reading) -> Response:
 @router.get("/bill-sheets")
 def show_newest_sheets(visit: SheetVisit, connection: Reading) -> Response:
     """Show the newest period's public sheets."""
-    periods = queries.sheet_periods(connection, visit.person.project_id)
+    periods = sheet_queries.sheet_periods(connection, visit.person.project_id)
     return _sheets(visit, connection, periods[0] if periods else "", periods)
 
 
 @router.get("/bill-sheets/{period}")
 def show_sheets(period: str, visit: SheetVisit, connection: Reading) -> Response:
     """Show a period's public sheets; a resident sees those that the home has a share in."""
-    periods = queries.sheet_periods(connection, visit.person.project_id)
+    periods = sheet_queries.sheet_periods(connection, visit.person.project_id)
     if period not in periods:
         raise HTTPException(404)
     return _sheets(visit, connection, period, periods)
@@ -133,5 +134,7 @@ def show_sheets(period: str, visit: SheetVisit, connection: Reading) -> Response
 
 def _sheets(visit: Visit, connection: Reading, period: str, periods: list[str]) -> Response:
     own = visit.person.premise_id or "-" if not visit.person.is_staff else ""
-    sheets = queries.statements_of(connection, visit.person.project_id, period, premise_id=own)
+    sheets = sheet_queries.statements_of(
+        connection, visit.person.project_id, period, premise_id=own
+    )
     return page(visit, "sheets.html", period=period, periods=periods, sheets=sheets, own=own)

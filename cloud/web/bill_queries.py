@@ -1,14 +1,12 @@
 """Bills, line items, the state of bill runs and public sheets, as rows for pages."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, or_, select
 
-from cloud.billing.bill_tables import bills, credit_notes, line_items, pool_shares, pool_statements
+from cloud.billing.bill_tables import bills, credit_notes, line_items
 from cloud.billing.run_tables import bill_runs, exceptions
-from cloud.billing.tables import pools
 from cloud.errors import NotFoundError
 from cloud.ledger.tables import accounts
 from cloud.metering.tables import meter_points
@@ -100,57 +98,6 @@ class BillRun:
     held: int
 
 
-@dataclass(frozen=True)
-class Share:
-    """What one premise bears of a pool; weight is its area in square metres."""
-
-    premise_id: str
-    premise_name: str
-    holder: str
-    weight: str
-    amount_fen: int
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A public sheet 公示表: how a pool came about, and every share of it."""
-
-    pool_id: str
-    period: str
-    name: str
-    name_en: str
-    kind: str
-    building_name: str
-    building_name_en: str
-    master_name: str
-    resolution: str | None
-    cap_percent: str | None
-    master: str
-    subs: str
-    public: str
-    loss: str
-    charged: str
-    unit_price: str
-    total_fen: int
-    note: str
-    uom: str
-    shares: tuple[Share, ...]
-
-    @property
-    def weight_sum(self) -> Decimal:
-        """Return the sum of all weights, in square metres."""
-        return sum((Decimal(share.weight) for share in self.shares), Decimal(0))
-
-    @property
-    def share_sum_fen(self) -> int:
-        """Return what all shares add up to."""
-        return sum(share.amount_fen for share in self.shares)
-
-    def share_of(self, premise_id: str) -> Share | None:
-        """Return the share of one premise, None where it bears none."""
-        return next((share for share in self.shares if share.premise_id == premise_id), None)
-
-
 def periods_of(connection: Connection, project_id: str, premise_id: str = "") -> list[str]:
     """Return the periods that have bills (or a bill run), newest first."""
     query = select(bills.c.period).where(bills.c.project_id == project_id).distinct()
@@ -237,88 +184,6 @@ def exceptions_of(connection: Connection, project_id: str, period: str) -> list[
         .order_by(buildings.c.position, exceptions.c.subject)
     )
     return [BillException(*row) for row in connection.execute(query)]
-
-
-def statements_of(
-    connection: Connection, project_id: str, period: str, *, premise_id: str = ""
-) -> list[Statement]:
-    """Return the public sheets of a period, or those in which a premise has a share."""
-    query = (
-        select(
-            pool_statements,
-            pools.c.name,
-            pools.c.name_en,
-            pools.c.kind,
-            pools.c.resolution,
-            pools.c.cap_percent,
-            buildings.c.name.label("building_name"),
-            buildings.c.name_en.label("building_name_en"),
-            meter_points.c.name.label("master_name"),
-            meter_points.c.uom,
-        )
-        .join(pools, pools.c.id == pool_statements.c.pool_id)
-        .join(buildings, buildings.c.id == pools.c.building_id)
-        .join(meter_points, meter_points.c.id == pools.c.master_id)
-        .where(pools.c.project_id == project_id, pool_statements.c.period == period)
-        .order_by(buildings.c.position, pools.c.id)
-    )
-    found = []
-    for row in connection.execute(query).all():
-        shares = _shares(connection, row.pool_id, period)
-        if premise_id and not any(share.premise_id == premise_id for share in shares):
-            continue
-        found.append(
-            Statement(
-                row.pool_id,
-                row.period,
-                row.name,
-                row.name_en,
-                row.kind,
-                row.building_name,
-                row.building_name_en,
-                row.master_name,
-                row.resolution,
-                row.cap_percent,
-                row.master,
-                row.subs,
-                row.public,
-                row.loss,
-                row.charged,
-                row.unit_price,
-                row.total_fen,
-                row.note,
-                row.uom,
-                tuple(shares),
-            )
-        )
-    return found
-
-
-def sheet_periods(connection: Connection, project_id: str) -> list[str]:
-    """Return the periods that have public sheets, newest first."""
-    query = (
-        select(pool_statements.c.period)
-        .join(pools, pools.c.id == pool_statements.c.pool_id)
-        .where(pools.c.project_id == project_id)
-        .distinct()
-    )
-    return sorted(connection.scalars(query), reverse=True)
-
-
-def _shares(connection: Connection, pool_id: str, period: str) -> list[Share]:
-    query = (
-        select(
-            pool_shares.c.premise_id,
-            premises.c.name,
-            premises.c.holder,
-            pool_shares.c.weight,
-            pool_shares.c.amount_fen,
-        )
-        .join(premises, premises.c.id == pool_shares.c.premise_id)
-        .where(pool_shares.c.pool_id == pool_id, pool_shares.c.period == period)
-        .order_by(premises.c.id)
-    )
-    return [Share(*row) for row in connection.execute(query)]
 
 
 def _matches(project_id: str, wanted: BillFilter) -> list[ColumnElement[bool]]:

@@ -67,7 +67,12 @@ class Format:
     def uom(self, uom: str) -> str:
         """Return a uom as printed; the Chinese of line items is kept in Chinese pages."""
         if self.language == "en":
-            for chinese, english in (("户", "household"), ("月", "month"), ("天", "day")):
+            for chinese, english in (
+                ("户", "household"),
+                ("人", "head"),
+                ("月", "month"),
+                ("天", "day"),
+            ):
                 uom = uom.replace(chinese, english)
         return "·".join(shown_uom(part) for part in uom.split("·"))
 

@@ -171,6 +171,54 @@ POOL_KINDS: Final = {
     "loss": N_("Line loss"),
 }
 
+POOL_LEVELS: Final = {
+    "project": N_("Whole project"),
+    "building": N_("Building"),
+    "entrance": N_("Entrance"),
+}
+
+WEIGHTS: Final = {
+    "area": N_("Area"),
+    "usage": N_("Use of the month"),
+    "household": N_("Households"),
+    "head": N_("Heads"),
+    "formula": N_("Weight"),
+}
+
+EXEMPTIONS: Final = {
+    "ground_floor": N_("Ground floor"),
+    "vacant": N_("Vacant"),
+    "unsold": N_("Unsold"),
+    "unheld": N_("Nobody's account"),
+}
+
+BEARERS: Final = {
+    "company": N_("borne by the company"),
+    "others": N_("borne by the others"),
+}
+
+ORDER_STATES: Final = {
+    "accepted": N_("Accepted"),
+    "dispatched": N_("Dispatched"),
+    "taken": N_("Taken on"),
+    "in_progress": N_("In progress"),
+    "done": N_("Work done"),
+    "closed": N_("Closed"),
+}
+
+# what a button says that leads from one state to another
+ORDER_MOVES: Final = {
+    ("accepted", "dispatched"): N_("Dispatch"),
+    ("accepted", "closed"): N_("Close"),
+    ("dispatched", "taken"): N_("Take it"),
+    ("dispatched", "accepted"): N_("Hand back"),
+    ("taken", "in_progress"): N_("Begin"),
+    ("taken", "accepted"): N_("Hand back"),
+    ("in_progress", "done"): N_("Report it done"),
+    ("done", "closed"): N_("Close"),
+    ("done", "in_progress"): N_("Not done yet"),
+}
+
 POINTS: Final = {
     "energy_import": N_("Imported energy"),
     "energy_export": N_("Exported energy"),

@@ -14,6 +14,7 @@ from cloud.web import (
     device_pages,
     discount_pages,
     login_pages,
+    order_pages,
     overview_pages,
     payment_pages,
     print_pages,
@@ -33,6 +34,7 @@ for part in (
     overview_pages,
     device_pages,
     alert_pages,
+    order_pages,
     bill_pages,
     run_pages,
     # its paths begin as those of a round do

@@ -14,6 +14,7 @@ LOAD: Final = frozenset({"manager", "maintenance", "integrator"})
 DAILY: Final = LOAD | {"clerk"}
 # who walks from meter to meter; the office opens, closes and imports
 READS: Final = BILLING | {"maintenance"}
+ORDERS: Final = frozenset({"manager", "maintenance"})
 SHEETS: Final = BILLING | {"resident"}
 
 
@@ -31,6 +32,7 @@ NAVIGATION: Final = (
     NavEntry("/", N_("My home"), frozenset({"resident"})),
     NavEntry("/devices", N_("Devices"), STAFF),
     NavEntry("/alerts", N_("Alerts"), STAFF),
+    NavEntry("/work-orders", N_("Work orders"), ORDERS),
     NavEntry("/reading-rounds", N_("Meter reading"), READS),
     NavEntry("/cashier", N_("Cashier"), BILLING),
     NavEntry("/bills", N_("Bills"), SHEETS),

@@ -9,7 +9,7 @@ from cloud.errors import NotFoundError, RefusedError
 from cloud.printing import sources
 from cloud.printing.endpoints import bill_pdf, desk_of, pdf, receipt_pdf
 from cloud.requests import Reading
-from cloud.web import bill_queries
+from cloud.web import sheet_queries
 from cloud.web.permissions import BILLING, SHEETS
 from cloud.web.route import PageRoute
 from cloud.web.visit import Visit, visit_of
@@ -54,7 +54,7 @@ def print_sheet(period: str, pool_id: str, visit: SheetVisit, connection: Readin
     """Give a public sheet; a resident has those that the home has a share in."""
     person = visit.person
     own = person.premise_id or "-" if not person.is_staff else ""
-    held = bill_queries.statements_of(connection, person.project_id, period, premise_id=own)
+    held = sheet_queries.statements_of(connection, person.project_id, period, premise_id=own)
     if pool_id not in {each.pool_id for each in held}:
         message = f"pool {pool_id!r} has no public sheet of {period}"
         raise NotFoundError(message)

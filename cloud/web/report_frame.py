@@ -59,6 +59,7 @@ class Frame:
         self.connection = connection
         self.project_id = project_id
         self.span = span
+        self.language = language
         self.words: Callable[[str], str] = translations_of(language).gettext
         self.zone = zone_of(connection, project_id)
 

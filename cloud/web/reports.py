@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from cloud.errors import CloudError
 from cloud.web.i18n import N_, Language
 from cloud.web.money_sheets import ageing_sheets, collection_sheets, rate_sheets, takings_sheets
+from cloud.web.pool_sheets import pool_sheets
 from cloud.web.record_sheets import change_sheets, spread_sheets
 from cloud.web.report_frame import Frame, Span
 from cloud.workbooks.sheets import Sheet, to_xlsx
@@ -19,6 +20,7 @@ NAMES: Final = {
     "rates": N_("Collection rates"),
     "ageing": N_("Arrears by age"),
     "spread": N_("Bought against sold"),
+    "pools": N_("Shared costs"),
     "changes": N_("Changes"),
     ALL: N_("All reports"),
 }
@@ -30,6 +32,7 @@ _MAKERS: Final[dict[str, Callable[[Frame], list[Sheet]]]] = {
     "rates": rate_sheets,
     "ageing": ageing_sheets,
     "spread": spread_sheets,
+    "pools": pool_sheets,
     "changes": change_sheets,
 }
 

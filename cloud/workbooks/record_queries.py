@@ -1,5 +1,6 @@
 """What was bought and sold by master meter, and what was changed in the books and by whom."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -12,6 +13,7 @@ from cloud.billing.bill_tables import bills, pool_statements
 from cloud.billing.tables import pools, supplier_invoices
 from cloud.ledger.entries import CHARGING, Book, Kind
 from cloud.ledger.tables import accounts, entries, lines
+from cloud.metering.repository import MeterPoint, meter_points_of
 from cloud.metering.tables import meter_points
 from cloud.money import EXACT, round_to_fen
 from cloud.sites.tables import buildings, premises
@@ -62,6 +64,44 @@ class Change:
     note: str
 
 
+@dataclass(frozen=True)
+class Behind:
+    """What hangs behind a master and behind no other one that is bought by an invoice of its own.
+
+    `masters` are it and those right behind one another; of a home whose meters hang behind several
+    of them the first by meter point id counts.
+    """
+
+    homes: frozenset[str]
+    masters: frozenset[str]
+
+
+def behind_each(points: Sequence[MeterPoint], bought: Collection[str]) -> dict[str, Behind]:
+    """Return what each master that is bought by an invoice sells; nothing is sold twice."""
+    parents = {point.id: point.parent_id for point in points}
+    homes: dict[tuple[str, str], str] = {}
+    masters: dict[str, set[str]] = {name: {name} for name in bought}
+    for point in sorted(points, key=lambda point: point.id):
+        master: str | None = point.id if point.id in bought else point.parent_id
+        seen = {point.id}
+        while master is not None and master not in bought and master not in seen:
+            seen.add(master)
+            master = parents.get(master)
+        if master is None or master not in bought:
+            continue
+        if point.premise_id is not None:
+            homes.setdefault((point.premise_id, point.service), master)
+        else:
+            masters[master].add(point.id)
+    return {
+        name: Behind(
+            frozenset(premise for (premise, _), of in homes.items() if of == name),
+            frozenset(masters[name]),
+        )
+        for name in bought
+    }
+
+
 def spreads(connection: Connection, project_id: str, *, first: str, last: str) -> list[Spread]:
     """Return each supplier's invoice of periods first .. last beside what was sold behind it."""
     query = (
@@ -82,8 +122,15 @@ def spreads(connection: Connection, project_id: str, *, first: str, last: str) -
         .order_by(supplier_invoices.c.period, buildings.c.position, meter_points.c.id)
     )
     found: list[Spread] = []
-    for row in connection.execute(query).all():
-        sold, sold_fen = _sold(connection, row.id, row.service, row.period)
+    rows = connection.execute(query).all()
+    points = meter_points_of(connection, project_id)
+    bought: dict[str, set[str]] = {}
+    for row in rows:
+        bought.setdefault(row.period, set()).add(row.id)
+    behind = {period: behind_each(points, masters) for period, masters in bought.items()}
+    for row in rows:
+        mine = behind[row.period][row.id]
+        sold, sold_fen = _sold(connection, mine.homes, row.service, row.period)
         found.append(
             Spread(
                 row.period,
@@ -95,7 +142,7 @@ def spreads(connection: Connection, project_id: str, *, first: str, last: str) -
                 round_to_fen(Decimal(row.amount)),
                 sold,
                 sold_fen,
-                _shared_fen(connection, row.id, row.period),
+                _shared_fen(connection, mine.masters, row.period),
             )
         )
     return found
@@ -147,13 +194,9 @@ def changes(connection: Connection, project_id: str, *, from_on: date, to_on: da
     return found
 
 
-def _sold(connection: Connection, master_id: str, service: str, period: str) -> tuple[Decimal, int]:
-    # the homes whose meters hang at this one; a home with two of them counts once
-    homes = (
-        select(meter_points.c.premise_id)
-        .where(meter_points.c.parent_id == master_id, meter_points.c.premise_id.is_not(None))
-        .distinct()
-    )
+def _sold(
+    connection: Connection, homes: Collection[str], service: str, period: str
+) -> tuple[Decimal, int]:
     query = select(bills.c.quantity).where(
         bills.c.premise_id.in_(homes),
         bills.c.service == service,
@@ -179,10 +222,12 @@ def _sold(connection: Connection, master_id: str, service: str, period: str) -> 
     return quantity, int(charged_fen or 0)
 
 
-def _shared_fen(connection: Connection, master_id: str, period: str) -> int:
+def _shared_fen(connection: Connection, masters: Collection[str], period: str) -> int:
     total_fen = connection.scalar(
-        select(func.coalesce(func.sum(pool_statements.c.total_fen), 0))
+        select(
+            func.coalesce(func.sum(pool_statements.c.total_fen - pool_statements.c.company_fen), 0)
+        )
         .join(pools, pools.c.id == pool_statements.c.pool_id)
-        .where(pools.c.master_id == master_id, pool_statements.c.period == period)
+        .where(pools.c.master_id.in_(masters), pool_statements.c.period == period)
     )
     return int(total_fen or 0)

@@ -49,6 +49,7 @@ def addresses(page: Page, url: str, role: str) -> Iterator[tuple[str, str]]:
         yield "alerts", "/alerts"
     if role == "manager":
         yield "water", "/devices/w-1-303"
+        yield "orders", "/work-orders"
         yield "bills", "/bills"
         yield "runs", "/bill-runs"
         yield (

@@ -29,6 +29,7 @@ PATHS = {
         "/devices/e-pump",
         "/devices/e-2-101",
         "/alerts",
+        "/work-orders",
         "/bills",
         "/bills?text=nobody",
         "/bill-runs",
@@ -49,7 +50,7 @@ PATHS = {
         "/reading-rounds/imports/1",
         "/nothing",
     ),
-    "maintenance": ("/reading-rounds", "/reading-rounds/2"),
+    "maintenance": ("/work-orders", "/reading-rounds", "/reading-rounds/2"),
     "guard": ("/", "/devices/e-1-303", "/alerts"),
     "resident": ("/", "/bills", "/bill-sheets", "/devices"),
 }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
@@ -138,12 +139,17 @@ def test_pools_add_up_to_the_fen(
     chain = settled(kind)
     invoices = {item["master"]: item for item in project["invoices"]}
     for pool in project["pools"]:
-        areas = {
-            item["id"]: item["area_m2"]
+        weights = {
+            item["id"]: _weight(pool, item)
             for item in project["premises"]
-            if item["building"] == pool["building"] and item["kind"] == "home"
+            if item["kind"] == "home"
+            and pool.get("building", item["building"]) == item["building"]
+            and not ("exemptions" in pool and item["floor"] == 1)
         }
-        bills = {name: chain.bills[f"{_period()}-{name}-shared-1"] for name in areas}
+        # what is not sold yet weighs, and the company bears it
+        unsold = {item["id"] for item in project["premises"] if "states" in item}
+        borne = unsold & weights.keys() if "exemptions" in pool else set()
+        bills = {name: chain.bills[f"{_period()}-{name}-shared-1"] for name in weights}
         shares = {
             name: _fen(item["amount"])
             for name, bill in bills.items()
@@ -175,13 +181,17 @@ def test_pools_add_up_to_the_fen(
         )
         assert sheet["master"] == sheet["subs"] + sheet["public"] + sheet["loss"]
         most = sheet["master"] * Fraction(pool["cap_percent"]) / 100
-        charged = sheet["public"] if pool["kind"] == "public" else min(sheet["loss"], most)
+        own = [used[name] for name in pool.get("meters", ())] or [sheet["public"]]
+        charged = min(sum(own) if pool["kind"] == "public" else sheet["loss"], most)
         assert sheet["charged"] == charged > 0
         invoice = invoices[pool["master"]]
         total_fen = fen(charged * invoice_price(invoice["quantity"], invoice["amount"]))
         assert item["statement"]["total_fen"] == total_fen > 0
-        assert shares == shared(total_fen, areas)
-        assert sum(shares.values()) == total_fen
+        every = shared(total_fen, weights)
+        assert shares == {name: fen for name, fen in every.items() if name not in borne}
+        company_fen = sum(every[name] for name in borne)
+        assert item["statement"]["company_fen"] == company_fen
+        assert sum(shares.values()) + company_fen == total_fen
     for bill in chain.bills.values():
         lines = [_fen(item["amount"]) for item in bill["line_items"]]
         assert sum(lines) == _fen(bill["total"]), bill["id"]
@@ -299,7 +309,7 @@ def _bills(client: httpx.Client) -> dict[str, Bill]:
 
 
 def _expected_bills(project: dict[str, Any]) -> set[str]:
-    pooled = {pool["building"] for pool in project["pools"]}
+    # the pump is everybody's: no home is without a share
     metered = {
         f"{_period()}-{item['premise']}-{item['service']}-1"
         for item in project["meters"]
@@ -312,9 +322,18 @@ def _expected_bills(project: dict[str, Any]) -> set[str]:
         | {
             f"{_period()}-{item['id']}-shared-1"
             for item in project["premises"]
-            if item["building"] in pooled and item["kind"] == "home"
+            if item["kind"] == "home"
         }
     )
+
+
+def _weight(pool: Mapping[str, Any], home: Mapping[str, Any]) -> str:
+    """Weigh a home by what the resolution says."""
+    if pool["by"] == "head":
+        return str(home["people"])
+    factors = {1: "0.5", 2: "1", 3: "1"} if pool["by"] == "formula" else {}
+    other = "1.2" if pool["by"] == "formula" else "1"
+    return f"{Decimal(home['area_m2']) * Decimal(factors.get(home['floor'], other))}"
 
 
 def _part_quantity(part: Bill, meters: Meters, devices: set[str]) -> Fraction:

@@ -214,7 +214,7 @@ def test_an_unverified_tariff_is_refused_unless_overridden(engine: Engine, tmp_p
 
 def building(engine: Engine, public_cap: str = "20") -> None:
     homes = {"1-101": "118.62", "1-102": "89.45", "1-201": "98.76"}
-    pool = {"building": "b1", "name_en": "Pool", "master": "mp-m", "weight": "area"}
+    pool = {"building": "b1", "name_en": "Pool", "master": "mp-m", "by": "area"}
     resolution = {"resolution": "决议 2025-03", "resolution_on": date(2025, 3, 1)}
     with engine.begin() as connection:
         put_on_file(
@@ -332,7 +332,7 @@ def test_a_missing_sub_meter_holds_the_pool(engine: Engine, tmp_path: Path) -> N
     deliver(engine, tmp_path, reads)
     run(engine)
     assert "mp-e-1-201" in held(engine)
-    assert "mp-e-1-201" in held(engine)["mp-m"]
+    assert "mp-e-1-201" in held(engine)["pool/loss"]
     with engine.connect() as connection:
         assert connection.execute(select(statements)).all() == []
 
@@ -347,7 +347,7 @@ def test_without_a_suppliers_invoice_nothing_is_shared(engine: Engine, tmp_path:
         reads += series(device, ends)
     deliver(engine, tmp_path, reads)
     run(engine)
-    assert "invoice" in held(engine)["mp-m"]
+    assert "invoice" in held(engine)["pool/loss"]
 
 
 def test_a_run_is_due_when_every_meter_was_delivered(engine: Engine, tmp_path: Path) -> None:

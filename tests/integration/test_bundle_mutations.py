@@ -18,7 +18,6 @@ NAMES = {
         "segments[].parts[].meter",
         "segments[].parts[].meter_point",
         "pools[].parts[].meter",
-        "pools[].parts[].meter_point",
     ),
     "pools[].note",
 }

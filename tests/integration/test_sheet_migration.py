@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,8 @@ from tests.fixtures.delivery import add_site
 
 SUPPLIER = "cn-supplier-invoice-electricity"
 SHEET = dict.fromkeys(("master", "subs", "public", "loss", "charged", "unit_price"), "1")
-SHEET |= {"note": "", "evidence": "[]"}
+PART = {"meter_point": "m", "quantity": "1.25", "true_up": "0.5"}
+SHEET |= {"note": "", "evidence": json.dumps([PART]), "loss": "-2.5"}
 NEW = ("kind", "cap_percent", "invoice", "tariff_hash")
 
 
@@ -95,6 +97,26 @@ def test_sheets_are_filled_from_what_is_on_file(empty_engine: Engine) -> None:
     assert json.loads(sheet.invoice) == invoice
     with empty_engine.begin() as connection, pytest.raises(DBAPIError, match="posted is posted"):
         connection.execute(sheets.update().values(kind="x"))
+
+
+def test_sheets_keep_what_they_counted_and_carry_what_was_below_zero(empty_engine: Engine) -> None:
+    before(empty_engine, supplier())
+    migrate(empty_engine)
+    with empty_engine.begin() as connection:
+        sheets = table(connection, "pool_statements")
+        light, loss = connection.execute(select(sheets).order_by(sheets.c.pool_id)).all()
+        drafts = table(connection, "bill_drafts")
+        drafted = unpack("sheet", connection.execute(select(drafts.c.body)).scalar_one())
+    counted = [{"meter_point_id": "m", "role": "master", "quantity": "1.75"}]
+    assert json.loads(light.meters) == json.loads(loss.meters) == counted
+    # a cap of 10 % of 1 leaves 0.9 of the public use to the company
+    assert (light.carried_out, Decimal(light.above_cap)) == ("0", Decimal("0.9"))
+    assert (loss.carried_out, loss.above_cap, loss.level, loss.by) == (
+        *("-2.5", "0", "building", "area"),
+    )
+    assert isinstance(drafted, Sheet)
+    assert json.loads(drafted.meters) == counted
+    assert Decimal(drafted.above_cap) == Decimal("0.9")
 
 
 def test_of_two_texts_in_force_none_is_taken(empty_engine: Engine) -> None:

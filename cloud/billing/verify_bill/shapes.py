@@ -70,8 +70,10 @@ BUNDLE: Final = _shape(
     ),
     credit=_shape("number reason total"),
     pools=_shape(
-        "pool name name_en kind master_point master subs public loss cap_percent charged"
-        " unit_price total note weight weight_total share",
+        "pool name name_en kind level by formula fallback master_point shared_points master subs"
+        " public loss cap_percent carried_in corrected charged above_cap carried_out unit_price"
+        " total company company_homes company_weight note weight weight_total share",
+        facts=None,
         invoice=_shape("amount quantity"),
         tariff=_shape("sha256 text"),
         parts=_PART,

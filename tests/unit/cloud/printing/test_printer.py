@@ -23,6 +23,8 @@ from cloud.printing.documents import (
     Receipt,
     Register,
     Settled,
+    SheetExempt,
+    SheetMeter,
     SheetShare,
 )
 from cloud.printing.printer import BUILT_IN, Printer, PrintError
@@ -97,15 +99,28 @@ SHEET = PublicSheet(
     subs="12,000.0",
     public="300.0",
     loss="45.6",
+    carried_in="-12.5",
+    corrected="3.2",
     charged="345.6",
+    above_cap="7.1",
+    carried_out="",
     unit_price="0.5283",
     resolution="2026年3月业主大会决议",
     cap_percent="5",
-    total_fen=121 * 304,
+    by="按面积",
+    weight="面积（m²）",
+    total_fen=121 * 304 + 297,
     shares=tuple(
         SheetShare(f"{place // 4 + 1}0{place % 4 + 1}", Decimal("89.5"), 304)
         for place in range(121)
     ),
+    exempt=(
+        SheetExempt("101", "底层", "其余各户承担", 0),
+        SheetExempt("3101", "未售", "物业公司承担", 297),
+    ),
+    company_fen=297,
+    company_weight=Decimal("87.5"),
+    meters=(SheetMeter("1号楼电梯", "120.5"),),
     evidence_url="https://hutong.example/bill-sheets/2026-10#p1",
 )
 DOCUMENTS: list[Document] = [BILL, RECEIPT, LETTER, SHEET]
@@ -174,17 +189,25 @@ def test_a_public_sheet_lists_every_home_and_no_holder(printer: Printer) -> None
     text = text_of(pdf)
     for words in (
         "公摊费用公示表",
-        "损耗上限5%",
+        "上限为总表用量的5%",
+        "其中计入分摊：1号楼电梯120.5",
+        "上期结转-12.5",
+        "前期示数更正3.2",
+        "超过上限，由物业公司承担7.1",
+        "面积（m²）",
+        "101底层其余各户承担0.00",
+        "3101未售物业公司承担2.97",
         "2026年3月业主大会决议",
         "合计121户",
-        "10829.5",
-        "367.84",
+        "10917.0",
+        "370.81",
     ):
         assert words in text, words
     for share in SHEET.shares:
         assert f"{share.premise}89.53.04" in text
     assert len(PdfReader(io.BytesIO(pdf)).pages) == 3
-    assert "与分摊总额一致" in text
+    assert "与物业公司承担部分之和与分摊总额一致" in text
+    assert "结转下期" not in text
     assert "与分摊总额一致" not in text_of(printer.pdf(replace(SHEET, total_fen=1)))
 
 

@@ -284,7 +284,7 @@ def test_all_reports_in_one_book_in_both_languages(engine: Engine) -> None:
         assert made == workbook(connection, "p", "all", span=SPAN)
         english = sheets_in(workbook(connection, "p", "all", span=SPAN, language="en"))
         names = [sheet.name for sheet in sheets_of(Frame(connection, "p", SPAN), "all")]
-    assert len(names) == len(set(names)) == len(sheets_in(made)) == len(english) == 12
+    assert len(names) == len(set(names)) == len(sheets_in(made)) == len(english) == 13
     assert english["By item"][4][1:3] == ["Charged", "Paid"]
     with ZipFile(io.BytesIO(made)) as parts:
         assert '<numFmt numFmtId="' in parts.read("xl/styles.xml").decode()
