@@ -19,8 +19,9 @@ from cloud.ledger.repository import Entered, Fresh
 from cloud.ledger.service import Teller
 from cloud.ledger.tables import entries as entries_table
 from cloud.ledger.tables import lines
+from cloud.notify.tables import messages
 from cloud.sites.tables import projects
-from cloud.sites.zones import local_day
+from cloud.sites.zones import local_day, zone_of
 from protocols.delivery.records import instant
 
 ENTERED_BY: Final = "late charges"
@@ -147,6 +148,21 @@ def reminders_of(connection: Connection, project_id: str, account_id: str) -> li
     return [_reminder(row) for row in connection.execute(query.order_by(reminders.c.id.desc()))]
 
 
+def reminded_on(connection: Connection, project_id: str, account_id: str) -> list[date]:
+    """Return the days on which an account was reminded: one that is sent counts as it is sent."""
+    zone = zone_of(connection, project_id)
+    query = (
+        select(reminders.c.reminded_on, messages.c.id, messages.c.sent_us)
+        .join(messages, messages.c.reminder_id == reminders.c.id, isouter=True)
+        .where(reminders.c.project_id == project_id, reminders.c.account_id == account_id)
+    )
+    return [
+        day if message is None else instant(sent_us).astimezone(zone).date()
+        for day, message, sent_us in connection.execute(query)
+        if message is None or sent_us is not None
+    ]
+
+
 def arrears_of(
     connection: Connection, project_id: str, *, today: date, account_ids: Sequence[str]
 ) -> list[Arrears]:
@@ -193,9 +209,7 @@ def charge_lateness(connection: Connection, teller: Teller, account_id: str) -> 
     repository.account(connection, teller.project_id, account_id, lock=True)
     entered = repository.entries_of(connection, account_id)
     today = local_day(connection, teller.project_id, teller.now_us)
-    reminded = [
-        each.reminded_on for each in reminders_of(connection, teller.project_id, account_id)
-    ]
+    reminded = reminded_on(connection, teller.project_id, account_id)
     due = _due(entered, terms, reminded, today=today)
     charged = {
         each.charge: each.charged_fen

@@ -120,6 +120,11 @@ def kept(engine: Engine, account: str = "1-101") -> list[Message]:
         return list(outbox.messages_of(connection, [account]).values())
 
 
+def days_reminded(engine: Engine) -> list[date]:
+    with engine.connect() as connection:
+        return arrears.reminded_on(connection, "p", "1-101")
+
+
 def test_a_message_is_sent_once_and_says_so(
     estate: Engine, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +167,7 @@ def test_what_is_refused_is_tried_again_and_given_up_in_the_end(
                 break
             assert message.state in {State.FAILED, State.WAITING}
     assert (message.state, message.attempts) == (State.GIVEN_UP, pacing.MOST_ATTEMPTS)
+    assert days_reminded(estate) == [], "nobody heard of it"
     assert len(supplier.came) == pacing.MOST_ATTEMPTS, "a redirect is not followed"
     assert reasons[:3] == [
         "sms: answer 503",
@@ -212,10 +218,12 @@ def test_nobody_is_written_to_at_night(
         ("2026-10-06T07:59:59", 0),
         ("2026-10-06T08:00:00", 1),
     ):
+        assert days_reminded(estate) == []
         with clock(monkeypatch, when):
             assert sender(estate, settings).step() == sent
     (message,) = kept(estate)
     assert message.attempts == 1
+    assert days_reminded(estate) == [date(2026, 10, 6)], "lateness counts from when it went out"
 
 
 def test_an_account_gets_so_many_a_day(
