@@ -1,7 +1,8 @@
-"""A month of many households with three services: worked out and posted, and billed again."""
+"""A month of many households with three services: posted, billed again, and at new prices."""
 
 import multiprocessing
 import os
+import re
 import resource
 import tempfile
 import time
@@ -11,13 +12,14 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from cloud.billing import runs
+from cloud.billing import crew, runs
 from cloud.billing.run_repository import Run, RunKey
 from cloud.database import migrate, open_engine
 from cloud.metering import verification
 from cloud.metering.reading_tables import manual_reads
 from cloud.sites.importer import import_project
 from cloud.sites.project_file import ProjectFile
+from cloud.tariffs.files import BUILT_IN
 from tests.benchmarks import postgres
 from tests.benchmarks.measure import Figure
 from tests.fixtures.estate import at, meter, premise
@@ -34,14 +36,16 @@ ENDS = ("2026-10-01T00:00:00", "2026-11-01T00:00:00")
 def run() -> list[Figure]:
     """Measure on both databases; each has its own estate."""
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="hutong-bench-billing-") as folder:
-        figures += _measure("SQLite", f"sqlite:///{Path(folder) / 'hutong.db'}")
-    with postgres.cluster() as url:
-        figures += _measure("PostgreSQL", url)
+    with tempfile.TemporaryDirectory(prefix="hutong-bench-billing-") as text:
+        folder = Path(text)
+        tariffs = _new_prices(folder / "tariffs")
+        figures += _measure("SQLite", f"sqlite:///{folder / 'hutong.db'}", tariffs)
+        with postgres.cluster() as url:
+            figures += _measure("PostgreSQL", url, tariffs)
     return figures
 
 
-def _measure(database: str, url: str) -> Iterator[Figure]:
+def _measure(database: str, url: str, tariffs: Path) -> Iterator[Figure]:
     engine = open_engine(url)
     migrate(engine)
     names = _fill(engine)
@@ -53,22 +57,43 @@ def _measure(database: str, url: str) -> Iterator[Figure]:
     done, figure = _posted(engine, url, begun.key, f"posted, {database}", WORKERS[database])
     assert (done.bills, done.held) == (3 * HOUSEHOLDS, 0)
     yield figure
-    with engine.begin() as connection:
-        again = runs.start_again(
-            connection, "p", PERIOD, reason="bench", by="bench", allow_unverified=True
-        )
-    done, figure = _posted(engine, url, again.key, f"billed again, {database}", WORKERS[database])
-    assert (done.bills, done.credits) == (0, 0)
-    yield figure
+    for what, own, changed in (("billed again", None, 0), ("at new prices", tariffs, HOUSEHOLDS)):
+        with engine.begin() as connection:
+            again = runs.start_again(
+                connection, "p", PERIOD, reason="bench", by="bench", allow_unverified=True
+            )
+        named = f"{what}, {database}"
+        done, figure = _posted(engine, url, again.key, named, WORKERS[database], own)
+        assert (done.bills, done.credits) == (3 * changed, 3 * changed)
+        yield figure
     engine.dispose()
 
 
-def _posted(engine: Engine, url: str, key: RunKey, what: str, workers: int) -> tuple[Run, Figure]:
+def _new_prices(folder: Path) -> Path:
+    # the same tariffs, a fen dearer since the first of the month
+    folder.mkdir()
+    for name, price, dearer in (
+        ("cn-beijing-electricity-tiered", '"0.4883"', '"0.4983"'),
+        ("cn-beijing-water", 'water: "2.07"', 'water: "2.08"'),
+        ("cn-property-fee-area", 'price: "', 'price: "1'),
+    ):
+        text = (BUILT_IN / f"{name}.yaml").read_text(encoding="utf-8")
+        assert price in text
+        text = text.replace(price, dearer, 1).replace('total: "5"', 'total: "5.01"')
+        text = re.sub(r"(?m)^effective_from: .*", "effective_from: 2026-10-01", text)
+        text = re.sub(r"(?m)^version: .*", 'version: "dearer"', text)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _posted(
+    engine: Engine, url: str, key: RunKey, what: str, workers: int, own: Path | None = None
+) -> tuple[Run, Figure]:
     spawn = multiprocessing.get_context("spawn")
     used: multiprocessing.Queue[tuple[float, float]] = spawn.Queue()
     bills = 3 * HOUSEHOLDS
     begun = time.perf_counter()
-    processes = [spawn.Process(target=_work, args=(url, key, used)) for _ in range(workers)]
+    processes = [spawn.Process(target=_work, args=(url, key, used, own)) for _ in range(workers)]
     for process in processes:
         process.start()
     spent = [used.get(timeout=3600) for _ in processes]
@@ -85,10 +110,14 @@ def _posted(engine: Engine, url: str, key: RunKey, what: str, workers: int) -> t
     return done, Figure("billing", what, bills, cpu_us, wall_s / bills * 1e6, more)
 
 
-def _work(url: str, key: RunKey, used: "multiprocessing.Queue[tuple[float, float]]") -> None:
+def _work(
+    url: str, key: RunKey, used: "multiprocessing.Queue[tuple[float, float]]", own: Path | None
+) -> None:
+    # no crew: these are the processes that are measured
+    crew.MOST_PROCESSES = 1
     engine = open_engine(url)
     begun = time.process_time()
-    runs.finish(engine, key)
+    runs.finish(engine, key, own_tariffs=own)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     used.put((time.process_time() - begun, peak))
 
