@@ -1,6 +1,7 @@
 """What every test may use, and at the end the system's parts that were missing."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,10 @@ from tests.fixtures.system_parts import MISSING
 # HYPOTHESIS_PROFILE=long: the proof for a release; tests that name their own number keep it
 settings.register_profile("long", max_examples=100_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell lets what runs beside it ignore Ctrl-C, and so would every program that is started here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [
     "tests.fixtures.brokers",

@@ -61,6 +61,8 @@ def test_cut_delayed_and_spoilt_connections(proxied: tuple[Chain, FaultProxy]) -
 
 def test_a_half_open_connection_is_noticed(proxied: tuple[Chain, FaultProxy]) -> None:
     chain, proxy = proxied
+    # a session that is being made is given up for other reasons
+    _wait_more(chain)
     proxy.behave(silent=True)
     began = time.monotonic()
     log = chain.folder / "edge.log"
