@@ -12,10 +12,6 @@ from tests.fixtures.system_parts import MISSING
 settings.register_profile("long", max_examples=100_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell lets what runs beside it ignore Ctrl-C, and so would every program that is started here
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
 pytest_plugins = [
     "tests.fixtures.brokers",
     "tests.fixtures.databases",
@@ -24,6 +20,12 @@ pytest_plugins = [
     "tests.fixtures.proven_site",
     "tests.fixtures.shipped_broker",
 ]
+
+
+def pytest_configure() -> None:
+    """Let programs under test hear Ctrl-C: a shell lets what runs beside it ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
