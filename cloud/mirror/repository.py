@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -15,6 +16,9 @@ from cloud.sites.tables import channels, gateways
 
 # device, point, uom, exponent: what a gateway's channel is called on the wire
 ChannelName = tuple[str, str, str, int]
+
+# so long a server may keep in its memory alone what it took
+GRACE_US: Final = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ _UNDATED = (
     .where(undated_batches.c.batch_id == queue.c.batch_id)
     .scalar_subquery()
 )
-_IS_DUE = (queue.c.waiting == 0) | (queue.c.waiting > _UNDATED)
+_IS_DUE = queue.c.sent_us.is_(None) & ((queue.c.waiting == 0) | (queue.c.waiting > _UNDATED))
+_IS_UNDATED = queue.c.sent_us.is_(None) & (queue.c.waiting > 0) & (queue.c.waiting <= _UNDATED)
 
 
 def hand_over(connection: Connection, taken: Sequence[Delivered]) -> None:
@@ -86,9 +91,10 @@ def due(connection: Connection, limit: int) -> list[Queued]:
 
 
 def settle(connection: Connection, sent: Sequence[Queued], *, lines: int, now_us: int) -> None:
-    """Forget what was sent, but keep what has readings without a time; count it."""
+    """Note what was sent, but for what has readings without a time; forget what long was."""
     whole = [item.id for item in sent if not item.waiting]
-    connection.execute(delete(queue).where(queue.c.id.in_(whole)))
+    connection.execute(delete(queue).where(queue.c.sent_us < now_us - GRACE_US))
+    connection.execute(update(queue).where(queue.c.id.in_(whole)).values(sent_us=now_us))
     held = [{"of": item.id, "left": item.waiting} for item in sent if item.waiting]
     if held:
         kept = update(queue).where(queue.c.id == bindparam("of"))
@@ -105,7 +111,11 @@ def settle(connection: Connection, sent: Sequence[Queued], *, lines: int, now_us
 
 
 def note_failure(connection: Connection, reason: str, now_us: int) -> None:
-    """Remember when and why the server did not take what was sent."""
+    """Remember when and why the server did not take what was sent; what it took last is due again.
+
+    It may have been killed, and then has forgotten that.
+    """
+    connection.execute(update(queue).where(queue.c.sent_us.is_not(None)).values(sent_us=None))
     _begin(connection)
     connection.execute(
         update(state).values(failures=state.c.failures + 1, failed_us=now_us, reason=reason)
@@ -121,7 +131,7 @@ def status(connection: Connection) -> Status:
         .where(_IS_DUE)
     )
     oldest_us, queued = connection.execute(oldest).one()
-    undated = connection.scalar(select(func.count()).select_from(queue).where(~_IS_DUE)) or 0
+    undated = connection.scalar(select(func.count()).select_from(queue).where(_IS_UNDATED)) or 0
     row = connection.execute(select(state)).one_or_none()
     if row is None:
         return Status(queued, undated, oldest_us)

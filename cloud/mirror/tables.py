@@ -5,7 +5,8 @@ from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, 
 from cloud.database import Identity, metadata
 
 # handed over in the transaction that takes them out of the outbox; `waiting` is of how many boots
-# the readings had no time when they were looked at
+# the readings had no time when they were looked at. What is sent stays for a while: a server that
+# is killed forgets what it took last
 mirror_queue = Table(
     "mirror_queue",
     metadata,
@@ -13,6 +14,7 @@ mirror_queue = Table(
     Column("gateway_id", String(64), nullable=False),
     Column("batch_id", LargeBinary(16), nullable=False),
     Column("waiting", Integer, nullable=False, server_default="0"),
+    Column("sent_us", BigInteger),
     sqlite_autoincrement=True,
 )
 

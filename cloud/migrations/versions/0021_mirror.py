@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("gateway_id", sa.String(length=64), nullable=False),
         sa.Column("batch_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("waiting", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("sent_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mirror_queue")),
         sqlite_autoincrement=True,
     )
