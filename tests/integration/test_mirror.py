@@ -1,21 +1,31 @@
 """The mirror against a real VictoriaMetrics: all of it, once, whoever is killed on the way."""
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from cloud import auth
+from cloud.app import create_app
+from cloud.cli import app
 from cloud.config import Settings
 from cloud.ingest.service import Incoming
 from cloud.mirror import repository, service
+from cloud.mirror.server import Server
 from cloud.mirror.service import MOST_WAIT_S, Mirror, lag_s, wait_s
-from cloud.sites.tables import devices
+from cloud.sites.tables import devices, users
 from cloud.work import Worker
 from edge.journal import Journal
 from protocols.delivery import envelope, messages
@@ -33,6 +43,11 @@ from tests.fixtures.delivery import (
 )
 from tests.fixtures.victoria import Points, VictoriaMetrics
 from tests.integration.test_clocks import fix, undated
+
+with warnings.catch_warnings():
+    # it would rather have another client library than the one that is locked
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
 
 DAY_US = 86_400_000_000
 HOUR = 60
@@ -84,7 +99,6 @@ def test_every_reading_is_mirrored_once(delivered: Engine, victoria: VictoriaMet
     assert victoria.points() == wanted()
     told = status(delivered)
     assert (told.batches, told.lines, told.failures) == (BATCHES, BATCHES * HOUR, 0)
-    assert victoria.query('energy_value{project="p-1",quality="good",uom="kWh"}', 0, 1, 1) == []
 
 
 def test_a_server_that_is_down_delays_nothing_and_loses_nothing(
@@ -254,3 +268,108 @@ def test_a_status_of_refusal_is_told(delivered: Engine, victoria: VictoriaMetric
     assert step.reason.startswith("status 4")
     assert status(delivered).queued == BATCHES
     assert httpx.get(f"{victoria.url}/health", timeout=5).is_success
+
+
+def test_the_commands_tell_and_replay(
+    delivered: Engine, victoria: VictoriaMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = delivered.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("HUTONG_DATABASE_URL", url.replace("+psycopg", ""))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(app, ["mirror", *words])
+        return done.exit_code, done.output, str(done.exception)
+
+    assert "HUTONG_INFLUX_URL" in run("replay", "--from", "2026-07-01")[2]
+    monkeypatch.setenv("HUTONG_INFLUX_URL", victoria.url)
+    first = ("replay", "--from", "2026-07-01")
+    assert run(*first) == (0, f"{BATCHES * HOUR} lines sent\n", "None")
+    assert run("replay", "--from", "2026-07-02", "--json") == (0, '{"lines": 0}\n', "None")
+    assert "--from: 'June'" in run("replay", "--from", "June")[2]
+    assert "--to: 2026-06-30: allowed" in run(*first, "--to", "2026-06-30")[2]
+    assert victoria.points() == wanted()
+    told = json.loads(run("status", "--json")[1])
+    assert (told["on"], told["queued"], told["lines"]) == (True, BATCHES, 0)
+    assert told["lag_s"] > 0
+    assert f"queued: {BATCHES}" in run("status")[1]
+    victoria.kill()
+    assert "after 0 lines the server did not take more" in run(*first)[2]
+
+
+def test_the_api_and_the_metrics_tell_how_it_fares(
+    delivered: Engine, victoria: VictoriaMetrics
+) -> None:
+    service_app = create_app(Settings(influx_url=victoria.url), delivered)
+    service_app.state.mirror.step()
+    row = {"project_id": "p-1", "name": "x", "password_hash": auth.hash_password("a long word")}
+    with delivered.begin() as connection:
+        for role in ("manager", "resident"):
+            connection.execute(users.insert().values(**row, username=role, role=role))
+    # without the context nothing of it runs by itself
+    client = TestClient(service_app)
+    assert client.get("/api/v1/mirror").status_code == 401
+    client.headers["authorization"] = f"Bearer {auth.log_in(delivered, 'resident', 'a long word')}"
+    assert client.get("/api/v1/mirror").status_code == 403
+    client.headers["authorization"] = f"Bearer {auth.log_in(delivered, 'manager', 'a long word')}"
+    told = client.get("/api/v1/mirror").json()
+    assert (told["on"], told["queued"], told["failures"]) == (True, BATCHES - service.GROUP, 0)
+    assert told["lines"] == service.GROUP * HOUR
+    metrics = client.get("/metrics").text
+    assert f"hutong_mirror_queued_batches {float(BATCHES - service.GROUP)}" in metrics
+    assert "hutong_mirror_lag_seconds" in metrics
+
+
+class Told(Mirror):
+    """A mirror that says when there is nothing left."""
+
+    def __init__(self, engine: Engine, server: Server) -> None:
+        super().__init__(engine, server)
+        self.idle = threading.Event()
+
+    def step(self) -> service.Step:
+        done = super().step()
+        if not done.batches:
+            self.idle.set()
+        return done
+
+
+async def test_it_runs_by_itself(delivered: Engine, victoria: VictoriaMetrics) -> None:
+    mirror = Told(delivered, victoria.server())
+    task = asyncio.create_task(mirror.run())
+    assert await asyncio.to_thread(mirror.idle.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert victoria.points() == wanted()
+
+
+class Hanging:
+    """A server that takes a connection and does not answer until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.answer = threading.Event()
+
+    def write(self, body: bytes) -> None:
+        assert body
+        self.asked.set()
+        assert self.answer.wait(30)
+
+
+def test_a_server_that_hangs_holds_no_lock(engine: Engine, open_journal: OpenJournal) -> None:
+    add_site(engine, "gw-1")
+    group = sealed(open_journal())
+    deliver(engine, group[:4])
+    work(engine)
+    hanging = Hanging()
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(Mirror(engine, hanging).step)
+        assert hanging.asked.wait(30)
+        # a lock held meanwhile would let this run into the database's time limit
+        answers = [answer for _, answer in deliver(engine, group[4:]).answers]
+        assert [type(answer) for answer in answers] == [messages.Ack]
+        work(engine)
+        assert not step.done()
+        hanging.answer.set()
+        assert step.result(30).batches == 4
+    assert status(engine).queued == BATCHES - 4
