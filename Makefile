@@ -60,7 +60,7 @@ simulate: .venv/dev.stamp
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 lock: .venv/uv.stamp
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra edge --extra cloud --extra sim --extra build pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra edge --extra cloud --extra mirror --extra sim --extra build pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
 	@echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header - -o requirements-uv.txt
 

@@ -8,6 +8,7 @@ from cloud.billing.endpoints import router as billing
 from cloud.discounts.endpoints import router as discounts
 from cloud.ledger.endpoints import router as ledger
 from cloud.maintenance.endpoints import router as maintenance
+from cloud.mirror.endpoints import router as mirror
 from cloud.payments.endpoints import router as payments
 from cloud.printing.endpoints import router as documents
 from cloud.sites.endpoints import router as sites
@@ -26,6 +27,7 @@ for part in (
     payments,
     maintenance,
     documents,
+    mirror,
 ):
     router.include_router(part)
 # the live stream of the pages, for programs

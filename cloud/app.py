@@ -17,6 +17,7 @@ from cloud.billing.tariff_book import tariffs_of
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
+from cloud.mirror.service import Mirror, server_of
 from cloud.notify.sender import Sender, notifiers_of
 from cloud.payments.merchants import channels_of
 from cloud.payments.notifications import router as notifications
@@ -44,6 +45,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     tariffs_of(settings.tariffs)
     ways = notifiers_of(settings)
     app.state.sender = Sender(engine, ways, per_day=settings.notify_per_day)
+    app.state.mirror = Mirror(engine, server_of(settings))
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
     app.include_router(api, prefix="/api/v1")
     app.include_router(notifications)
@@ -87,6 +89,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(app.state.ingest.run(), name="ingest"),
             asyncio.create_task(app.state.worker.run(), name="work"),
             asyncio.create_task(app.state.sender.run(), name="notify"),
+            asyncio.create_task(app.state.mirror.run(), name="mirror"),
         ]
         for task in tasks:
             task.add_done_callback(_tell_failure)

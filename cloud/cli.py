@@ -28,6 +28,8 @@ from cloud.ledger.cutover import take_over
 from cloud.ledger.openings import parse_openings, parse_totals
 from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
+from cloud.mirror.commands import mirror_app
+from cloud.mirror.service import Mirror, server_of
 from cloud.money import fen_to_yuan
 from cloud.notify.sender import Sender, notifiers_of
 from cloud.payments.commands import payments_app
@@ -60,6 +62,7 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(reads_app, name="reads")
 app.add_typer(payments_app, name="payments")
+app.add_typer(mirror_app, name="mirror")
 bill_app.command("print")(print_bill)
 bill_app.command("receipt")(print_receipt)
 bill_app.command("dun")(print_dunning_letter)
@@ -123,19 +126,21 @@ def ingest() -> None:
 
 @app.command()
 def work() -> None:
-    """Run the background work: alerts, bill runs, asking after online payments, messages."""
+    """Run the background work: alerts, bills, asking after payments, messages, the mirror."""
     settings = Settings()
     logs.configure(settings.log_format)
     channels = channels_of(settings)
+    server = server_of(settings)
 
-    async def both() -> None:
+    async def every() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Worker(engine, settings, channels).run(), name="work")
             tasks.create_task(sender.run(), name="notify")
+            tasks.create_task(Mirror(engine, server).run(), name="mirror")
 
     with migrated(settings.database) as engine:
         sender = Sender(engine, notifiers_of(settings), per_day=settings.notify_per_day)
-        asyncio.run(both())
+        asyncio.run(every())
 
 
 @app.command()

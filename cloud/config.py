@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     )
     sms_accepted: str = Field(default="", description="what an answer has that took the message")
 
+    # a copy of the readings for dashboards, see docs/mirror.md
+    influx_url: str = Field(default="", description="a server with the API of InfluxDB 2")
+    influx_token: SecretStr = SecretStr("")
+    influx_org: str = "hutong"
+    influx_bucket: str = "hutong"
+
     @field_validator("notify_text")
     @classmethod
     def _is_text(cls, text: str) -> str:
@@ -121,7 +127,7 @@ class Settings(BaseSettings):
             raise ValueError(message) from error
         return body
 
-    @field_validator("public_url", "wechat_url", "alipay_url")
+    @field_validator("public_url", "wechat_url", "alipay_url", "influx_url")
     @classmethod
     def _is_address(cls, url: str) -> str:
         if url and not url.startswith(("https://", "http://")):

@@ -15,6 +15,7 @@ from cloud.ledger import tables as ledger
 from cloud.maintenance import tables as maintenance
 from cloud.metering import reading_tables as reads
 from cloud.metering import tables as metering
+from cloud.mirror import tables as mirror
 from cloud.notify import tables as messages
 from cloud.payments import tables as payments
 from cloud.proofs import tables as proofs
@@ -36,6 +37,7 @@ __all__ = [
     "messages",
     "metadata",
     "metering",
+    "mirror",
     "payments",
     "proofs",
     "quarantine_tables",

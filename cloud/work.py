@@ -20,6 +20,7 @@ from cloud.ledger import arrears
 from cloud.ledger.service import Teller
 from cloud.metering import repository as meters
 from cloud.metering import service as metering
+from cloud.mirror import repository as mirror
 from cloud.payments import asking
 from cloud.payments.merchants import Channels
 from cloud.proofs import service as proofs
@@ -88,9 +89,11 @@ class Worker:
         """Do what is due now."""
         now_us = time.time_ns() // 1000
         first, more = self._settings.trust_first_key, True
+        hand_on = mirror.hand_over if self._settings.influx_url else None
         while more:
             with self._engine.begin() as connection:
-                more = alerts.consume_outbox(connection, trust_first_key=first) > 0
+                taken = alerts.consume_outbox(connection, trust_first_key=first, hand_on=hand_on)
+                more = taken > 0
         with self._engine.begin() as connection:
             alerts.watch_silence(connection, now_us)
             alerts.watch_nights(connection, now_us)

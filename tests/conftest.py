@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.payment_counterpart",
     "tests.fixtures.proven_site",
     "tests.fixtures.shipped_broker",
+    "tests.fixtures.victoria",
 ]
 
 

@@ -1,5 +1,6 @@
 """Alerts from what was delivered: the outbox in order, silence and nights by the clock."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from time import time_ns
@@ -20,6 +21,7 @@ from cloud.alerts.rules import (
 from cloud.ingest import clock_repository as clocks
 from cloud.ingest import repository as ingest
 from cloud.ingest.limits import YEAR_2000_US, good_rows
+from cloud.ingest.repository import Delivered
 from cloud.proofs import service as proofs
 from cloud.sites.tables import channels, gateways
 from cloud.sites.zones import zone_of
@@ -28,14 +30,23 @@ from protocols.delivery import batch
 from protocols.delivery.records import Event, Quality, Reading, instant, microseconds
 from protocols.errors import WireError
 
+HandOn = Callable[[Connection, Sequence[Delivered]], None]
+
 GROUP = 64
 NIGHT = (time(1), time(5))
 _AHEAD_US = 3_600_000_000
 
 
-def consume_outbox(connection: Connection, *, trust_first_key: bool = False) -> int:
-    """Look at the oldest stored batches, raise and clear thresholds; return how many there were."""
+def consume_outbox(
+    connection: Connection, *, trust_first_key: bool = False, hand_on: HandOn | None = None
+) -> int:
+    """Look at the oldest stored batches, raise and clear thresholds; return how many there were.
+
+    `hand_on` gets them in the same transaction: who else has to look at them.
+    """
     taken = ingest.take_outbox(connection, GROUP)
+    if hand_on is not None:
+        hand_on(connection, taken)
     watched = [rule for rule in repository.rules(connection) if rule.kind == "threshold"]
     points = {rule.point for rule in watched}
     remembered = repository.states(connection, "threshold:") if taken else {}
