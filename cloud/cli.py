@@ -30,6 +30,7 @@ from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
 from cloud.notify.sender import Sender, notifiers_of
+from cloud.operations.commands import backup, migrate, restore
 from cloud.payments.commands import payments_app
 from cloud.payments.merchants import channels_of
 from cloud.printing.commands import (
@@ -71,6 +72,9 @@ app.command("allocate")(allocate)
 app.command("report")(report)
 app.command("prove")(prove)
 app.command("verify")(verify)
+app.command("backup")(backup)
+app.command("restore")(restore)
+app.command("migrate")(migrate)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -136,13 +140,6 @@ def work() -> None:
     with migrated(settings.database) as engine:
         sender = Sender(engine, notifiers_of(settings), per_day=settings.notify_per_day)
         asyncio.run(both())
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    with migrated(Settings().database):
-        typer.echo("the schema is up to date")
 
 
 @app.command("import")
