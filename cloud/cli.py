@@ -30,7 +30,7 @@ from cloud.ledger.service import Teller
 from cloud.metering.commands import reads_app
 from cloud.money import fen_to_yuan
 from cloud.notify.sender import Sender, notifiers_of
-from cloud.operations.commands import backup, migrate, restore
+from cloud.operations.commands import backup, doctor, migrate, restore
 from cloud.payments.commands import payments_app
 from cloud.payments.merchants import channels_of
 from cloud.printing.commands import (
@@ -75,6 +75,7 @@ app.command("verify")(verify)
 app.command("backup")(backup)
 app.command("restore")(restore)
 app.command("migrate")(migrate)
+app.command("doctor")(doctor)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

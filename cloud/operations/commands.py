@@ -1,6 +1,7 @@
 """The commands `hutong-cloud backup | restore | migrate | doctor`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from cloud.database import opened, revision_of, revisions
 from cloud.errors import CloudError
 from cloud.operations import backup as backups
 from cloud.operations import restore as restores
+from cloud.operations.doctor import examine
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -83,3 +85,17 @@ def migrate(
             schema = revision_of(connection)
     newest = "the schema is up to date" if schema == known[-1] else "the schema is an older one"
     typer.echo(f"{newest}: {schema}")
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Say what is wrong with this installation, what it means and what to do; 1 for errors."""
+    found = list(examine(os.environ))
+    if as_json:
+        typer.echo(json.dumps([vars(item) for item in found], ensure_ascii=False))
+    else:
+        for item in found:
+            typer.echo(f"{item.level:8} {item.check}: {item.means}")
+            if item.todo:
+                typer.echo(f"{'':8} -> {item.todo}")
+    if any(item.level == "error" for item in found):
+        raise typer.Exit(1)
