@@ -102,6 +102,7 @@ def _restore_sqlite(
         copy_part(path, part, fresh)
         _renew(f"sqlite:///{fresh}", held, done)
         copies.settle_sqlite(fresh)
+        _give(fresh, target if target.exists() else target.parent)
         if fault := copies.sqlite_fault(fresh):
             message = f"{path}: {part.name}: {fault}"
             raise BackupError(message)
@@ -206,6 +207,7 @@ def _restore_file(settings: Settings, path: Path, part: Part, done: Restored) ->
     fresh = target.with_name(f"{target.name}.part")
     fresh.unlink(missing_ok=True)
     copy_part(path, part, fresh)
+    _give(fresh, target.parent)
     fresh.replace(target)
     done.files += 1
 
@@ -220,6 +222,13 @@ def _place(settings: Settings, name: str) -> Path | None:
     if first == "keys" and rest in KEY_FILES and (file := getattr(settings, rest)):
         return Path(file)
     return None
+
+
+def _give(file: Path, model: Path) -> None:
+    """Give a file that root restored to whom the service's files belong."""
+    if os.geteuid() == 0:
+        owner = model.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _is_same(file: Path, part: Part) -> bool:
