@@ -32,6 +32,7 @@ from cloud.mirror.commands import mirror_app
 from cloud.mirror.service import Mirror, server_of
 from cloud.money import fen_to_yuan
 from cloud.notify.sender import Sender, notifiers_of
+from cloud.operations.commands import backup, doctor, migrate, restore
 from cloud.payments.commands import payments_app
 from cloud.payments.merchants import channels_of
 from cloud.printing.commands import (
@@ -74,6 +75,10 @@ app.command("allocate")(allocate)
 app.command("report")(report)
 app.command("prove")(prove)
 app.command("verify")(verify)
+app.command("backup")(backup)
+app.command("restore")(restore)
+app.command("migrate")(migrate)
+app.command("doctor")(doctor)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -141,13 +146,6 @@ def work() -> None:
     with migrated(settings.database) as engine:
         sender = Sender(engine, notifiers_of(settings), per_day=settings.notify_per_day)
         asyncio.run(every())
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    with migrated(Settings().database):
-        typer.echo("the schema is up to date")
 
 
 @app.command("import")

@@ -7,6 +7,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -19,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 metadata = MetaData(
@@ -48,13 +51,33 @@ def open_engine(url: str) -> Engine:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to a revision by the numbered migrations."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    """Bring the schema up or down to a revision by the numbered migrations."""
     with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
+        # SQLite changes a column by a table of that name made anew, which others may refer to
+        lax = connection.dialect.name == "sqlite"
+        if lax:
+            _sqlite_pragma(connection, "foreign_keys=OFF")
+        try:
+            _migrate(connection, revision)
+            if lax and (lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                message = f"{lost[0]}: row {lost[1]} would refer to no row of {lost[2]}"
+                raise IntegrityError(message, None, ValueError(message))
+            connection.commit()
+        finally:
+            connection.rollback()
+            if lax:
+                _sqlite_pragma(connection, "foreign_keys=ON")
+
+
+def revisions() -> list[str]:
+    """Return the revisions that this program knows, oldest first."""
+    script = ScriptDirectory.from_config(_config())
+    return [found.revision for found in script.walk_revisions()][::-1]
+
+
+def revision_of(connection: Connection) -> str:
+    """Return the revision of a database's schema, empty if it has none."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 @contextmanager
@@ -100,6 +123,30 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     if rows:
         maker = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         connection.execute(maker(table).on_conflict_do_nothing(), rows)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    known = revisions()
+    held = revision_of(connection)
+    goes_down = revision == "base" or (
+        revision in known and held in known and known.index(revision) < known.index(held)
+    )
+    (command.downgrade if goes_down else command.upgrade)(config, revision)
+
+
+def _sqlite_pragma(connection: Connection, pragma: str) -> None:
+    # not by SQLAlchemy: within a transaction it would do nothing
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101  # it is open
+    driver.execute(f"PRAGMA {pragma}")
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -1,0 +1,1 @@
+"""Backup, restore, and what is wrong with an installation."""
