@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from cloud.alerts.endpoints import router as alerts
 from cloud.billing.account_endpoints import router as accounts
 from cloud.billing.endpoints import router as billing
+from cloud.commands.endpoints import router as commands
 from cloud.ledger.endpoints import router as ledger
 from cloud.printing.endpoints import router as documents
 from cloud.sites.endpoints import router as sites
@@ -12,7 +13,7 @@ from cloud.telemetry.endpoints import router as telemetry
 from cloud.web.pages import stream_changes
 
 router = APIRouter()
-for part in (sites, telemetry, alerts, billing, accounts, ledger, documents):
+for part in (sites, telemetry, alerts, billing, accounts, ledger, documents, commands):
     router.include_router(part)
 # the live stream of the pages, for programs
 router.add_api_route("/events", stream_changes, tags=["telemetry"])

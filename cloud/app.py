@@ -13,11 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from cloud import problems
 from cloud.api import router as api
+from cloud.commands.sending import MqttPublisher
+from cloud.commands.service import Commands
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
 from cloud.web import pages
 from cloud.work import Worker
+from protocols.io.mqtt import Broker
 
 log = structlog.get_logger("cloud")
 
@@ -36,6 +39,9 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.settings = settings
     app.state.worker = Worker(engine, settings)
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
+    broker = Broker.parse(settings.broker_url, settings.mqtt_ca_file)
+    publisher = MqttPublisher(broker, expires=not settings.embedded_broker)
+    app.state.commands = Commands(engine, settings.command_key_file, publisher)
     app.include_router(api, prefix="/api/v1")
     _add_health(app)
     problems.install(app)

@@ -20,10 +20,11 @@ from edge.learning import Learner
 from edge.poller import BusPoller, PolledDevice
 from edge.recorder import Recorder
 from edge.schedule import Schedule
-from edge.signing import Signer, key_path, open_key
+from edge.signing import Signer, key_path
 from edge.uplink import Uplink
 from protocols.delivery.records import Event
 from protocols.io import backends
+from protocols.io.key_file import open_key
 from protocols.io.link import ModbusLink
 from protocols.io.modbus_rtu_tcp import ModbusRtuTcpLink
 from protocols.io.mqtt import Broker
