@@ -11,6 +11,7 @@ from cloud.web import (
     assets,
     bill_pages,
     cashier_pages,
+    command_pages,
     device_pages,
     login_pages,
     overview_pages,
@@ -31,6 +32,7 @@ for part in (
     overview_pages,
     device_pages,
     alert_pages,
+    command_pages,
     bill_pages,
     run_pages,
     # its paths begin as those of a round do
