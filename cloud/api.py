@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from cloud.alerts.endpoints import router as alerts
 from cloud.billing.account_endpoints import router as accounts
 from cloud.billing.endpoints import router as billing
+from cloud.commands.endpoints import router as commands
 from cloud.discounts.endpoints import router as discounts
 from cloud.ledger.endpoints import router as ledger
 from cloud.maintenance.endpoints import router as maintenance
@@ -28,6 +29,7 @@ for part in (
     maintenance,
     documents,
     mirror,
+    commands,
 ):
     router.include_router(part)
 # the live stream of the pages, for programs

@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from cloud import problems
 from cloud.api import router as api
 from cloud.billing.tariff_book import tariffs_of
+from cloud.commands.sending import MqttPublisher
+from cloud.commands.service import Commands
 from cloud.config import Settings
 from cloud.ingest.broker import embedded_broker
 from cloud.ingest.worker import ingest_worker
@@ -23,6 +25,7 @@ from cloud.payments.merchants import channels_of
 from cloud.payments.notifications import router as notifications
 from cloud.web import pages
 from cloud.work import Worker
+from protocols.io.mqtt import Broker
 
 log = structlog.get_logger("cloud")
 
@@ -47,6 +50,9 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.sender = Sender(engine, ways, per_day=settings.notify_per_day)
     app.state.mirror = Mirror(engine, server_of(settings))
     app.state.ingest = ingest_worker(engine, settings, app.state.worker.wake)
+    broker = Broker.parse(settings.broker_url, settings.mqtt_ca_file)
+    publisher = MqttPublisher(broker, expires=not settings.embedded_broker)
+    app.state.commands = Commands(engine, settings.command_key_file, publisher)
     app.include_router(api, prefix="/api/v1")
     app.include_router(notifications)
     _add_health(app)

@@ -49,7 +49,10 @@ from cloud.sites.tables import projects, users
 from cloud.tariffs.commands import tariff_app
 from cloud.work import Worker
 from cloud.workbooks.commands import report
+from protocols.delivery.signature import key_text, public_bytes
+from protocols.errors import HutongError
 from protocols.io import logs
+from protocols.io.key_file import open_key
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -93,7 +96,7 @@ def main() -> None:
             key = "HUTONG_" + ".".join(map(str, fault["loc"])).upper()
             sys.stderr.write(f"environment: {key}: {fault['msg']}\n")
         sys.exit(2)
-    except (CloudError, DocumentError) as error:
+    except (CloudError, DocumentError, HutongError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
     except OperationalError as error:
@@ -106,6 +109,7 @@ def serve() -> None:
     """Serve pages and API; ingest and background work run in the same process."""
     settings = Settings()
     logs.configure(settings.log_format)
+    open_key(settings.command_key_file)
     with migrated(settings.database) as engine:
         config = uvicorn.Config(
             create_app(settings, engine),
@@ -146,6 +150,12 @@ def work() -> None:
     with migrated(settings.database) as engine:
         sender = Sender(engine, notifiers_of(settings), per_day=settings.notify_per_day)
         asyncio.run(every())
+
+
+@app.command("command-key")
+def command_key() -> None:
+    """Print the public key of commands, for `command_key:` of gateway files; made if none is."""
+    typer.echo(key_text(public_bytes(open_key(Settings().command_key_file))))
 
 
 @app.command("import")

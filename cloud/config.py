@@ -161,6 +161,11 @@ class Settings(BaseSettings):
         return url
 
     @property
+    def command_key_file(self) -> Path:
+        """Return where the key is that signs commands to gateways."""
+        return self.data_dir / "command.key"
+
+    @property
     def address(self) -> str:
         """Return where readers of printed documents reach the pages."""
         return self.public_url or f"http://{self.host}:{self.port}"

@@ -11,3 +11,7 @@ class NotFoundError(CloudError):
 
 class RefusedError(CloudError):
     """The request is understood and not allowed now."""
+
+
+class ForbiddenError(CloudError):
+    """This is not for whoever asks; the message names who may."""

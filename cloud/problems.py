@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from cloud.auth import LoginRefusedError
-from cloud.errors import CloudError, NotFoundError
+from cloud.errors import CloudError, ForbiddenError, NotFoundError
 
 
 def problem(request: Request, status: int, detail: str, **more: object) -> JSONResponse:
@@ -34,6 +34,8 @@ def install(app: FastAPI) -> None:
             status = 404
         elif isinstance(error, LoginRefusedError):
             status = 401
+        elif isinstance(error, ForbiddenError):
+            status = 403
         return problem(request, status, str(error))
 
     @app.exception_handler(RequestValidationError)

@@ -4,6 +4,7 @@ from cloud.alerts import tables as alerts
 from cloud.billing import bill_tables as bills
 from cloud.billing import run_tables as bill_runs
 from cloud.billing import tables as billing
+from cloud.commands import tables as commands
 from cloud.database import metadata
 from cloud.discounts import tables as discounts
 from cloud.ingest import attempt_tables as attempts
@@ -30,6 +31,7 @@ __all__ = [
     "billing",
     "bills",
     "clocks",
+    "commands",
     "discounts",
     "ingest",
     "ledger",

@@ -13,6 +13,7 @@ from cloud.alerts import service as alerts
 from cloud.billing import repository as billing
 from cloud.billing import run_steps, runs
 from cloud.billing.tariff_book import tariffs_of
+from cloud.commands import service as commands
 from cloud.config import Settings
 from cloud.errors import RefusedError
 from cloud.ingest import repository as ingest
@@ -98,6 +99,7 @@ class Worker:
             alerts.watch_silence(connection, now_us)
             alerts.watch_nights(connection, now_us)
             proofs.judge(connection, now_us)
+            commands.give_up(connection, now_us)
         if now_us - self._sampled_us >= SAMPLE_S * 1_000_000:
             self._sampled_us = now_us
             with self._engine.begin() as connection:

@@ -7,10 +7,12 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from devices.control import Control, controls_fault
 from devices.data_point import DataPoint, Forbidden, Function
 from devices.fingerprint import Fingerprint
 from devices.variant import Variant, applied
 from devices.yaml_file import Strict, load_yaml
+from protocols.commands import Action
 from protocols.errors import ConfigError
 from protocols.modbus.plan import MAX_REGISTERS, Block, Span
 from protocols.modbus.registers import RegisterType, WordOrder, decode, to_count
@@ -62,6 +64,9 @@ class Profile(Strict):
     fingerprint: Fingerprint | None = None
     notes: tuple[str, ...] = ()
     points: dict[str, DataPoint] = Field(min_length=1)
+    controls: dict[Action, Control] = Field(
+        default={}, description="What can be done to it, where the gateway file allows it."
+    )
     variants: dict[str, Variant] = {}
 
     def span(self, point: str) -> Span:
@@ -151,6 +156,8 @@ class Profile(Strict):
             raise ValueError(message)
         for name in self.variants:
             self._check_variant(name)
+        if (fault := controls_fault(self.controls)) is not None:
+            raise ValueError(fault)
         return self
 
     def _check_variant(self, name: str) -> None:

@@ -9,18 +9,22 @@ from pathlib import Path
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.actuator import GatewayActuator, LiveConfig
 from edge.clock import GatewayClock, SystemClock
 from edge.clock_watch import ClockWatch
+from edge.command_book import CommandBook
+from edge.commander import Commander
 from edge.config import GatewayConfig, RtuBus, Settings, TcpBus
 from edge.journal import Journal, JournalError, Limits
 from edge.learning import Learner
 from edge.poller import BusPoller, PolledDevice
 from edge.recorder import Recorder
 from edge.schedule import Schedule
-from edge.signing import Signer, key_path, open_key
+from edge.signing import Signer, key_path
 from edge.uplink import Uplink
 from protocols.delivery.records import Event
 from protocols.io import backends
+from protocols.io.key_file import open_key
 from protocols.io.link import ModbusLink
 from protocols.io.modbus_rtu_tcp import ModbusRtuTcpLink
 from protocols.io.mqtt import Broker
@@ -95,15 +99,17 @@ def poller_of(
     )
 
 
-async def run(config: GatewayConfig, settings: Settings) -> None:
+async def run(config: GatewayConfig, settings: Settings, *, file: Path | None = None) -> None:
     """Run a gateway until SIGTERM or SIGINT; what was read is on disk when this returns.
+
+    `file` is where its configuration is read again when a command says so.
 
     JournalError if its disk fails: what is read could not be kept, and a supervisor starts anew.
     """
     key = open_key(key_path(settings.data_dir, config.gateway))
     journal = open_journal(config, settings)
     try:
-        await _run(config, settings, journal, key)
+        await _run(LiveConfig(config, file), settings, journal, key)
     except* JournalError as group:
         failure = _leaves(group)[0]
         log.critical("journal_failed", reason=str(failure))
@@ -114,8 +120,9 @@ async def run(config: GatewayConfig, settings: Settings) -> None:
 
 
 async def _run(
-    config: GatewayConfig, settings: Settings, journal: Journal, key: Ed25519PrivateKey
+    live: LiveConfig, settings: Settings, journal: Journal, key: Ed25519PrivateKey
 ) -> None:
+    config = live.config
     clock = SystemClock(trusted=settings.trust_clock)
     uplink = Uplink(journal, _broker(settings), firmware(), clock)
     recorder = Recorder(
@@ -134,7 +141,11 @@ async def _run(
     try:
         async with asyncio.TaskGroup() as group:
             owners = [poller_of(config, bus, recorder, clock) for bus in config.buses]
+            actuator = GatewayActuator({owner.bus: owner for owner in owners}, live, clock)
+            book = CommandBook(journal, clock)
+            commander = Commander(book, actuator, uplink, live=live, clock=clock)
             tasks = [
+                group.create_task(commander.run(), name="commander"),
                 group.create_task(uplink.run(), name="uplink"),
                 group.create_task(recorder.run(), name="recorder"),
                 group.create_task(signer.run(), name="signer"),

@@ -18,6 +18,7 @@ from devices.virtual_clock import VirtualClock
 from edge import bootstrap
 from edge.backfill import backfill
 from edge.clock import SystemClock
+from edge.commands_command import commands_app
 from edge.config import RtuBus, Settings, load
 from edge.frame_command import frame
 from edge.journal_command import journal_app
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(journal_app, name="journal")
 app.add_typer(profile_app, name="profile")
 app.add_typer(key_app, name="key")
+app.add_typer(commands_app, name="commands")
 app.command("decode")(decode)
 app.command("frame")(frame)
 app.command("plan")(plan)
@@ -71,7 +73,7 @@ def run(config: Config) -> None:
     """Poll, keep and deliver until stopped."""
     settings = Settings()
     logs.configure(settings.log_format)
-    event_loop.run(bootstrap.run(load(config), settings))
+    event_loop.run(bootstrap.run(load(config), settings, file=config))
 
 
 @app.command()

@@ -13,7 +13,9 @@ from devices.yaml_file import Strict, load_yaml
 from edge.plausibility import Plausibility
 from edge.report import Reporter, ReportRule
 from edge.schedule import BILLING_S
-from protocols.errors import ConfigError
+from protocols.commands import Action
+from protocols.delivery.signature import key_bytes
+from protocols.errors import ConfigError, WireError
 from protocols.io import backends
 from protocols.io.mqtt import Broker
 from protocols.modbus.wire import Wire
@@ -97,6 +99,7 @@ class DeviceEntry(Strict):
 
     `periods` are seconds of points that are read at their own pace, `double_read` reads what bills
     until two reads agree, `most_per_hour` is how fast its billed registers can rise (their uom).
+    `allow` names the actions of its profile's `controls` that commands may ask for.
     """
 
     id: Identifier
@@ -112,6 +115,7 @@ class DeviceEntry(Strict):
     double_read: bool = False
     most_per_hour: Ratio | None = None
     report: dict[str, ReportEntry] = {}
+    allow: tuple[Action, ...] = ()
 
     def reporter(self) -> Reporter | None:
         """Return what decides which of this device's samples travel, None if all do."""
@@ -160,6 +164,9 @@ class GatewayConfig(Strict):
     """A whole gateway file."""
 
     gateway: Identifier
+    command_key: str = Field(
+        default="", description="The cloud's public key, 44 characters: whose commands are taken."
+    )
     poll: Poll = Poll()
     journal: JournalLimits = JournalLimits()
     buses: tuple[Bus, ...] = Field(min_length=1)
@@ -168,6 +175,15 @@ class GatewayConfig(Strict):
     def on_bus(self, bus: str) -> list[DeviceEntry]:
         """Return the devices of one bus."""
         return [device for device in self.devices if device.bus == bus]
+
+    def trusted_key(self) -> bytes | None:
+        """Return the raw public key whose commands are taken; None: nobody's."""
+        return key_bytes(self.command_key) if self.command_key else None
+
+    def targets(self) -> dict[str, frozenset[Action]]:
+        """Return what may be asked of each device, and of the gateway itself under ""."""
+        may = {device.id: frozenset({Action.READ_NOW, *device.allow}) for device in self.devices}
+        return may | {"": frozenset({Action.RELOAD_CONFIG})}
 
 
 class Settings(BaseSettings):
@@ -199,7 +215,7 @@ def load(path: Path) -> GatewayConfig:
 
 def _faults(config: GatewayConfig) -> list[str]:
     buses = [bus.id for bus in config.buses]
-    faults = [
+    faults = _key_faults(config) + [
         f"buses.{index}.id: {bus!r}: stands twice, bus ids are unique"
         for index, bus in enumerate(buses)
         if bus in buses[:index]
@@ -232,8 +248,32 @@ def _faults(config: GatewayConfig) -> list[str]:
         except ConfigError as error:
             faults += [f"{key}: {fault}" for fault in error.faults]
             continue
+        faults += [f"{key}.{fault}" for fault in _uncontrolled(config, device, meter.profile)]
         faults += [f"{key}.{fault}" for fault in _unread(device, meter)]
         faults += [f"{key}.report.{fault}" for fault in _unheard(config, device, meter)]
+    return faults
+
+
+def _key_faults(config: GatewayConfig) -> list[str]:
+    try:
+        config.trusted_key()
+    except WireError as error:
+        return [f"command_key: {error}"]
+    return []
+
+
+def _uncontrolled(config: GatewayConfig, device: DeviceEntry, profile: Profile) -> list[str]:
+    known = ", ".join(profile.controls) or f"none: {profile.id} names no controls"
+    faults = [
+        f"allow: {action!s}: allowed are {known}"
+        for action in device.allow
+        if action not in profile.controls
+    ]
+    if device.allow and device.unit_id == 0:
+        faults.append("allow: unit 0 is everybody: allowed are devices with a unit id of their own")
+    backend = next((bus.backend for bus in config.buses if bus.id == device.bus), backends.NATIVE)
+    if device.allow and backend != backends.NATIVE:
+        faults.append(f"allow: only the backend {backends.NATIVE} can write, the bus has {backend}")
     return faults
 
 

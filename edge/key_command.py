@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from edge.config import Settings, load
-from edge.signing import key_path, open_key
+from edge.signing import key_path
 from protocols.delivery.signature import key_text, public_bytes
+from protocols.io.key_file import open_key
 
 key_app = typer.Typer(no_args_is_help=True, help="The key that signs what is delivered.")
 

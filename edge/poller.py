@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from devices.driver import Link, Poll, Sample
+from devices.driver import Poll, Sample
 from devices.modbus_meter import ModbusMeter
 from edge.clock import GatewayClock
 from edge.learning import Learner
@@ -137,7 +137,7 @@ class BusPoller:
         finally:
             await self._link.close()
 
-    async def first(self, command: Callable[[Link], Awaitable[T]]) -> T:
+    async def first(self, command: Callable[[PacedLink], Awaitable[T]]) -> T:
         """Let a command have the bus before any further poll; returns or raises what it does."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -155,8 +155,11 @@ class BusPoller:
         self._woken.set()
         return await done
 
-    async def poll(self, device: str, due: frozenset[int] | None = None) -> None:
-        """Read one device once; a failure is counted and, when it lasts, told."""
+    async def poll(self, device: str, due: frozenset[int] | None = None) -> int | None:
+        """Read one device once; return how many readings are told, None if it did not answer.
+
+        A failure is counted and, when it lasts, told.
+        """
         polled = self._devices[device]
         began_us = self._clock.monotonic_us()
         poll = await polled.meter.poll(self._link, self._clock, due)
@@ -165,7 +168,7 @@ class BusPoller:
         await self._tell_trouble()
         if not is_answered(poll):
             await self._failed(device, poll, self._clock.monotonic_us() - began_us)
-            return
+            return None
         await self._answered(device, polled)
         samples, falls = polled.plausibility.judge(poll.samples)
         for fall in falls:
@@ -179,6 +182,7 @@ class BusPoller:
             samples = polled.reporter.worth_telling(samples)
         certain = self._clock.is_certain()
         self._recorder.add([to_reading(device, sample, certain=certain) for sample in samples])
+        return len(samples)
 
     async def _answered(self, device: str, polled: PolledDevice) -> None:
         now_us = self._clock.now_us()

@@ -1,21 +1,13 @@
 """The gateway's key, and its signatures over what the journal holds."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from devices.driver import Clock
 from edge.journal import Journal, JournalFullError
@@ -23,7 +15,6 @@ from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
 from protocols.delivery.records import Event
 from protocols.delivery.signature import KEY_MADE, SIG, key_text, public_bytes, sign
-from protocols.errors import HutongError
 
 # a late loop still keeps the minute that is promised
 SIGN_S: Final = 50.0
@@ -31,10 +22,6 @@ SIGN_S: Final = 50.0
 _TOLD: Final = "signing_key"
 
 log = structlog.get_logger("signing")
-
-
-class KeyFileError(HutongError):
-    """The key file cannot be used as it is; the message names it and what to do."""
 
 
 @dataclass(frozen=True)
@@ -47,26 +34,6 @@ class _Place:
 def key_path(data_dir: Path, gateway: str) -> Path:
     """Return where a gateway's private key is kept."""
     return data_dir / f"{gateway}.key"
-
-
-def open_key(path: Path) -> Ed25519PrivateKey:
-    """Return the private key of a file (PEM, PKCS8), made with mode 0600 if there is none."""
-    try:
-        if not path.exists():
-            _make(path)
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"{path}: the gateway's key cannot be read or made: {error.strerror}"
-        raise KeyFileError(message) from error
-    try:
-        key = load_pem_private_key(raw, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = f"{path}: is no private key: {error}; put it back, or remove it for a new one"
-        raise KeyFileError(message) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        message = f"{path}: is no Ed25519 key; put it back, or remove it for a new one"
-        raise KeyFileError(message)
-    return key
 
 
 class Signer:
@@ -172,23 +139,3 @@ class Signer:
 
     def _event(self, kind: str, body: dict[str, str | int | None]) -> Event:
         return Event("", kind, self._clock.now_us(), self._clock.monotonic_us(), body)
-
-
-def _make(path: Path) -> None:
-    raw = Ed25519PrivateKey.generate().private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # whole or not at all: a power cut must not leave half a key
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-import secrets
 import time
+from collections.abc import Callable
 
 import aiomqtt
 import structlog
 
 from edge.clock import AGREED_US, SystemClock
+from edge.greetings import Greetings
 from edge.journal import Journal
 from protocols.delivery import messages, sender, topics
 from protocols.delivery.envelope import LANE_EVENTS, LANES
@@ -39,9 +40,12 @@ class Uplink:
         self.broker = broker
         self.firmware = firmware
         self.connected = asyncio.Event()
+        self.greetings = Greetings()
+        # told of each command as it comes in, and that an epoch was closed by the cloud
+        self.commanded: Callable[[bytes], None] | None = None
+        self.fenced: Callable[[], None] | None = None
         self._clock = clock or SystemClock()
         self._wake = asyncio.Event()
-        self._nonce = secrets.token_hex(16)
         self._lock = asyncio.Lock()
         self._heard_s = 0.0
         self._retry_s = FIRST_RETRY_S
@@ -78,6 +82,8 @@ class Uplink:
 
     async def _session(self, client: aiomqtt.Client) -> None:
         await client.subscribe(topics.down(self.journal.gateway, "ack"), qos=1)
+        if self.commanded is not None:
+            await client.subscribe(topics.down(self.journal.gateway, "cmd"), qos=1)
         self._owed.clear()
         for lane, state in self._states.items():
             # a session that broke during a new epoch left it on disk and not here
@@ -101,7 +107,7 @@ class Uplink:
                 install_id=self.journal.install_id,
                 boot_id=self.journal.boot_id.hex(),
                 firmware=self.firmware,
-                nonce=self._nonce,
+                nonce=self.greetings.greet(self._clock.monotonic_us()),
                 lanes=[
                     messages.LaneReport(
                         state.lane,
@@ -155,6 +161,13 @@ class Uplink:
             self._hear()
             if not isinstance(message.payload, bytes):
                 continue
+            if self.commanded is not None and str(message.topic).endswith("/cmd"):
+                if message.retain:
+                    # it was meant for somebody who was here before
+                    log.warning("retained_command_dropped")
+                else:
+                    self.commanded(message.payload)
+                continue
             try:
                 answer = messages.unpack_answer(message.payload)
             except WireError as error:
@@ -176,6 +189,8 @@ class Uplink:
                 return sender.Poisoned(answer.epoch, answer.seq)
             case messages.Ack():
                 self._retry_s = FIRST_RETRY_S
+                monotonic_us = self._clock.monotonic_us()
+                self.greetings.answered(answer.hello, answer.server_time, monotonic_us)
                 ahead_us = self._clock.compare(answer.server_time)
                 if abs(ahead_us) > AGREED_US and not self._clock.is_certain():
                     log.warning("clock_disagrees", ahead_s=round(ahead_us / 1e6, 1))
@@ -217,6 +232,8 @@ class Uplink:
                     )
                 case sender.NewEpoch(reason=reason, gone=gone):
                     log.warning("new_epoch", lane=lane, reason=reason)
+                    if reason == sender.FENCED and self.fenced is not None:
+                        await asyncio.to_thread(self.fenced)
                     await asyncio.to_thread(self.journal.new_epoch, lane, gone=gone)
                     self._restart(lane)
                     self._wake.set()

@@ -115,10 +115,6 @@ class Heard:
         """Return what the cloud's time is at most."""
         return self.server_us + now_us - self.asked_us
 
-    def earliest_us(self, now_us: int) -> int:
-        """Return what the cloud's time is at least."""
-        return self.server_us + now_us - self.heard_us
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -258,9 +254,11 @@ def _is_signed(command: Command, key: bytes | None) -> bool:
 def _untimely(command: Command, heard: Heard | None, now_us: int) -> Reason | None:
     if heard is None or not 0 <= now_us - heard.heard_us <= HEARD_FOR_US:
         return Reason.NO_TIME
-    if heard.latest_us(now_us) > command.expires_us:
+    # it was signed no later than now: a cloud's answer that took its time must not make what is
+    # fresh look as if it lived too long
+    lives_us = command.expires_us - heard.latest_us(now_us)
+    if lives_us < 0:
         return Reason.LATE
-    lives_us = command.expires_us - heard.earliest_us(now_us)
     return Reason.TOO_LONG if lives_us > LIFETIME_S[command.action] * 1_000_000 else None
 
 

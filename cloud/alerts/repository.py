@@ -24,8 +24,10 @@ EVENT_SEVERITIES = MappingProxyType(
         "journal_step": "warning",
     }
 )
+# an epoch of a gateway was fenced: two may speak as one, and no command goes there
+CLONE_SUSPECT = "clone_suspect"
 # All that is over when somebody says so: also what the service finds by itself.
-ENDED_BY_HAND = frozenset({*EVENT_SEVERITIES, "bad_signature", "bad_root"})
+ENDED_BY_HAND = frozenset({*EVENT_SEVERITIES, "bad_signature", "bad_root", CLONE_SUSPECT})
 
 Detail = Mapping[str, str | int | None]
 
@@ -129,6 +131,20 @@ def raise_alert(connection: Connection, cause: Cause, detail: Detail, at_us: int
         "raised_us": at_us,
     }
     insert_new(connection, alerts, [row])
+
+
+def clone_cause(gateway_id: str) -> str:
+    """Return what the alert of a gateway's fenced epoch is about."""
+    return f"{CLONE_SUSPECT}:{gateway_id}"
+
+
+def raise_clone(connection: Connection, gateway_id: str, detail: Detail, at_us: int) -> None:
+    """Say that somebody may speak as a gateway who is not it."""
+    project = connection.scalar(select(gateways.c.project_id).where(gateways.c.id == gateway_id))
+    if project is not None:
+        key = clone_cause(gateway_id)
+        cause = Cause(project, CLONE_SUSPECT, "critical", key, gateway_id)
+        raise_alert(connection, cause, detail, at_us)
 
 
 def clear_alert(connection: Connection, key: str, at_us: int) -> None:

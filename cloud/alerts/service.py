@@ -18,6 +18,7 @@ from cloud.alerts.rules import (
     gateway_silent,
     night_flow,
 )
+from cloud.commands import service as commands
 from cloud.ingest import clock_repository as clocks
 from cloud.ingest import repository as ingest
 from cloud.ingest.limits import YEAR_2000_US, good_rows
@@ -65,6 +66,7 @@ def consume_outbox(
             continue  # in quarantine; there is nothing to look at
         for event in decoded.events:
             _tell(connection, owners.get(gateway), gateway, event)
+            commands.hear(connection, gateway, event, time_ns() // 1000)
             proofs.hear(connection, gateway, item.batch_id, event, trust_first_key=trust_first_key)
         for columns, readings in series:
             for rule in watched:

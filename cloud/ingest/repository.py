@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import time_ns
 
 from sqlalchemy import Connection, case, delete, func, select, tuple_, update
 
+from cloud.alerts import repository as alerts
 from cloud.database import upsert
 from cloud.ingest.tables import (
     batches,
@@ -130,8 +132,10 @@ def save_lanes(connection: Connection, states: Mapping[LaneKey, LaneState]) -> N
 
 
 def note_fence(connection: Connection, key: LaneKey, reason: str) -> None:
-    """Remember why an epoch was fenced."""
+    """Remember why an epoch was fenced, and tell whoever watches."""
     gateway, lane, epoch = key
+    detail: alerts.Detail = {"lane": lane, "epoch": f"{epoch:016x}", "text": reason}
+    alerts.raise_clone(connection, gateway, detail, time_ns() // 1000)
     connection.execute(
         update(lanes)
         .where(lanes.c.gateway_id == gateway, lanes.c.lane == lane, lanes.c.epoch == _blob(epoch))
@@ -299,6 +303,8 @@ def note_hello(connection: Connection, gateway: str, hello: Hello, seen_us: int)
             firmware=hello.firmware,
             last_seen_us=seen_us,
             backlog=max(0, backlog),
+            hello_nonce=hello.nonce,
+            hello_us=seen_us,
         )
     )
 

@@ -206,10 +206,16 @@ def _store(
     seen = {item.gateway: settled[item.gateway] for item in arrived}
     repository.note_seen(connection, seen, now_us)
     generations = _greet(connection, group.states, hellos, now_us)
+    nonces = {
+        (gateway, report.lane, report.epoch): hello.nonce
+        for gateway, hello in hellos
+        for report in hello.lanes
+    }
     for key in sorted(keys):
         gateway = key[0]
         number = generations.get(gateway) or repository.generation(connection, gateway)
-        outcome.answers.append((gateway, _answer(group, key, number, now_us)))
+        answer = _answer(group, key, number, now_us=now_us, nonce=nonces.get(key, ""))
+        outcome.answers.append((gateway, answer))
 
 
 def _take(connection: Connection, group: _Group, item: Envelope, outcome: Outcome) -> None:
@@ -360,7 +366,9 @@ def _greet(
     return generations
 
 
-def _answer(group: _Group, key: LaneKey, generation: int, now_us: int) -> messages.Answer:
+def _answer(
+    group: _Group, key: LaneKey, generation: int, *, now_us: int, nonce: str
+) -> messages.Answer:
     _, lane, epoch = key
     state = group.states[key]
     if state.fenced:
@@ -375,6 +383,7 @@ def _answer(group: _Group, key: LaneKey, generation: int, now_us: int) -> messag
         receiver.CREDIT,
         now_us,
         receiver.WINDOW,
+        nonce,
     )
 
 

@@ -71,6 +71,9 @@ gateways = Table(
     Column("firmware", String(64)),
     Column("last_seen_us", BigInteger),
     Column("backlog", Integer, nullable=False, server_default="0"),
+    # of its last HELLO: what a command must answer
+    Column("hello_nonce", String(64)),
+    Column("hello_us", BigInteger),
 )
 
 devices = Table(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from cloud.alerts.tables import alert_rules
 from cloud.auth import STAFF
+from cloud.commands.permissions import MAY_ASK
 from cloud.ingest.clock_repository import waiting_readings
 from cloud.requests import Reading
 from cloud.telemetry.repository import latest_of
@@ -32,6 +33,7 @@ from cloud.web.usage_queries import (
     usage_of_month,
 )
 from cloud.web.visit import Visit, visit_of
+from protocols.commands import Action
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -112,6 +114,7 @@ def show_device(
         late_us=late_after_us(device.period_s),
         meter=meter,
         sees=sees,
+        may_read=visit.person.role in MAY_ASK[Action.READ_NOW],
         curves=curves,
         daily=daily,
         today=today,

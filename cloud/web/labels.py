@@ -99,6 +99,7 @@ KINDS: Final = {
     "journal_step": N_("Gateway's disk full"),
     "bad_signature": N_("Signature does not fit"),
     "bad_root": N_("Stored readings were changed"),
+    "clone_suspect": N_("Clone of a gateway suspected"),
 }
 
 QUALITIES: Final = (

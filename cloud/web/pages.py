@@ -11,6 +11,7 @@ from cloud.web import (
     assets,
     bill_pages,
     cashier_pages,
+    command_pages,
     device_pages,
     discount_pages,
     login_pages,
@@ -35,6 +36,7 @@ for part in (
     device_pages,
     alert_pages,
     order_pages,
+    command_pages,
     bill_pages,
     run_pages,
     # its paths begin as those of a round do

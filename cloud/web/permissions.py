@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud.auth import ROLES, STAFF, Person
+from cloud.commands.permissions import MAY_LOOK
 from cloud.web.i18n import N_
 
 BILLING: Final = frozenset({"clerk", "manager"})
@@ -33,6 +34,7 @@ NAVIGATION: Final = (
     NavEntry("/devices", N_("Devices"), STAFF),
     NavEntry("/alerts", N_("Alerts"), STAFF),
     NavEntry("/work-orders", N_("Work orders"), ORDERS),
+    NavEntry("/commands", N_("Commands"), MAY_LOOK),
     NavEntry("/reading-rounds", N_("Meter reading"), READS),
     NavEntry("/cashier", N_("Cashier"), BILLING),
     NavEntry("/bills", N_("Bills"), SHEETS),

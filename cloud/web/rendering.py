@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cloud.web import assets, labels, read_reasons, reasons
+from cloud.web import assets, command_words, labels, read_reasons, reasons
 from cloud.web.i18n import Language, translations_of
 from cloud.web.visit import Guest, Visit
 
@@ -40,6 +40,7 @@ def environment(language: Language) -> Environment:
     )
     made.globals["asset"] = assets.address
     made.globals["labels"] = labels
+    made.globals["command_words"] = command_words
     made.globals["read_reason_of"] = read_reasons.reason_of
     made.globals["sentence_of"] = reasons.sentence_of
     return made

@@ -9,6 +9,7 @@ from devices.simulated.line_faults import LineFaults
 from devices.simulated.meter_faults import MeterFaults
 from devices.simulated.quantities import Source
 from devices.simulated.register_map import RegisterMap, View
+from devices.simulated.relay import Relay
 from protocols.errors import DeviceError, LinkError, WireError
 from protocols.modbus.frames import exception_pdu, parse_request_pdu, reply_pdu
 
@@ -38,6 +39,7 @@ class SimulatedMeter:
         sent = [fault for fault in faults if not KINDS[fault.kind].words]
         self._faulty = MeterFaults(device, self._map, told, seed=seed) if told else None
         self.line = LineFaults(device, sent, seed=seed) if sent else None
+        self.relay = Relay(profile.controls) if profile.controls else None
 
     @property
     def writes(self) -> int:
@@ -67,6 +69,11 @@ class SimulatedMeter:
             request = parse_request_pdu(unit_id, pdu)
             if self._faulty is not None and self._faulty.takes(request, at_us):
                 return reply_pdu(request)
+            if self.relay is not None:
+                if self.relay.takes(request):
+                    return reply_pdu(request)
+                if (held := self.relay.reads(request)) is not None:
+                    return reply_pdu(request, held)
             words = self.words(request.function, request.address, request.count, at_us)
             return reply_pdu(request, words)
         except DeviceError as error:

@@ -45,7 +45,8 @@ class Hello(msgspec.Struct, frozen=True):
 class Ack(msgspec.Struct, frozen=True, tag="ack"):
     """The cloud holds every batch up to `through`, and those in `have`, durably.
 
-    It takes batches up to `window` past `through`, and `credit` at a time.
+    It takes batches up to `window` past `through`, and `credit` at a time. `hello` is the nonce of
+    the HELLO that it answers, if it answers one: `server_time` was stamped after that was sent.
     """
 
     lane: Lane
@@ -57,6 +58,7 @@ class Ack(msgspec.Struct, frozen=True, tag="ack"):
     credit: Count
     server_time: int
     window: Count = 512
+    hello: Name = ""
 
 
 class Fence(msgspec.Struct, frozen=True, tag="fence"):

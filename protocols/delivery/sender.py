@@ -18,6 +18,8 @@ LAST_RESEND_S: Final = 60.0
 LEAST_WINDOW: Final = 512
 # One part in this many of the credit stays for the backlog while there is news.
 BACKLOG_SHARE: Final = 4
+# why a new epoch begins where the cloud closed the old one
+FENCED: Final = "fenced"
 
 
 class Flight(NamedTuple):
@@ -218,7 +220,7 @@ def _sealed(state: SenderState, event: Sealed, now_s: float, jitter: float) -> S
 
 
 def _fenced(state: SenderState, event: Fenced, _now_s: float, _jitter: float) -> Step:
-    return state, (NewEpoch("fenced"),) if event.epoch == state.epoch else ()
+    return state, (NewEpoch(FENCED),) if event.epoch == state.epoch else ()
 
 
 def _poisoned(state: SenderState, event: Poisoned, now_s: float, jitter: float) -> Step:

@@ -5,9 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from protocols.errors import LinkError, ProtocolError, WireError
+from protocols.errors import DeviceError, LinkError, ProtocolError, WireError
 from protocols.modbus.frames import (
     ILLEGAL_ADDRESS,
+    WRITE_COIL,
+    WRITE_COILS,
     Request,
     exception_pdu,
     find_rtu,
@@ -82,6 +84,19 @@ class FakeLink:
                 raise failure
             script = self._scripts.popleft() if self._scripts else self._from_memory
             return await self._play(script(request), request, max(self._timeout_s, patience_s))
+
+    async def write(
+        self, unit_id: int, function: int, address: int, values: tuple[int, ...]
+    ) -> None:
+        """Store bits or words where reads of the same kind find them; refused where none are."""
+        request = Request(unit_id, function, address, len(values), values)
+        request_pdu(request)
+        self.asked.append(request)
+        reads = 1 if function in (WRITE_COIL, WRITE_COILS) else 3
+        if (unit_id, reads, address) not in self._words:
+            message = f"unit {unit_id} refused function {function} at {address:#06x}"
+            raise DeviceError(message, code=ILLEGAL_ADDRESS)
+        self.put(unit_id, reads, address, *values)
 
     async def close(self) -> None:
         """Drop the connection; the next transact opens it again."""

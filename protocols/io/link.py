@@ -1,6 +1,6 @@
 """The port of every Modbus link: one read at a time on one bus."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class ModbusLink(Protocol):
@@ -17,4 +17,15 @@ class ModbusLink(Protocol):
 
     async def close(self) -> None:
         """Release the bus; the next transact opens it again."""
+        ...
+
+
+@runtime_checkable
+class WritingLink(Protocol):
+    """What the native backends give besides: one write at a time, sent once and never again."""
+
+    async def write(
+        self, unit_id: int, function: int, address: int, values: tuple[int, ...]
+    ) -> None:
+        """Write coils or registers (5, 6, 15, 16); LinkError, DeviceError or WireError."""
         ...

@@ -51,14 +51,30 @@ class ModbusTcpLink:
 
         The answer may take the endpoint's timeout, or `patience_s` where that is longer.
         """
+        question = _prepared(unit_id, function, address, count)
+        return await self._ask(question, max(self._timeout_s, patience_s))
+
+    async def write(
+        self, unit_id: int, function: int, address: int, values: tuple[int, ...]
+    ) -> None:
+        """Write once; LinkError, DeviceError or WireError, and then it may have happened."""
+        request = Request(unit_id, function, address, len(values), values)
+        frame = tcp_frame(0, unit_id, request_pdu(request))[2:]
+        await self._ask(_Question(request, frame, b"", struct.Struct(""), 0), self._timeout_s)
+
+    async def close(self) -> None:
+        """Close the connection; the next transact opens a new one."""
+        if self._connection is not None:
+            self._connection.drop()
+            self._connection = None
+
+    async def _ask(self, question: _Question, timeout_s: float) -> tuple[int, ...]:
         async with self._turn:
-            question = _prepared(unit_id, function, address, count)
             connection = self._connection
             if connection is None or connection.lost:
                 connection = self._connection = await self._open()
             self._transaction_id = transaction_id = (self._transaction_id + 1) & 0xFFFF
             try:
-                timeout_s = max(self._timeout_s, patience_s)
                 return await connection.ask(question, transaction_id, timeout_s)
             except DeviceError:
                 raise
@@ -66,12 +82,6 @@ class ModbusTcpLink:
                 # Also when cancelled: a late answer must never meet the next question.
                 connection.drop()
                 raise
-
-    async def close(self) -> None:
-        """Close the connection; the next transact opens a new one."""
-        if self._connection is not None:
-            self._connection.drop()
-            self._connection = None
 
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()

@@ -9,6 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
+from paho.mqtt import client as mqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 PLAIN_PORT = 1883
 TLS_PORT = 8883
@@ -57,17 +60,31 @@ class Broker:
             ca_file,
         )
 
-    def client(self, identifier: str | None = None, *, queue: int = 0) -> aiomqtt.Client:
-        """Return a client with a clean session: journal and database, not the broker, remember."""
+    @staticmethod
+    def expiry(lifetime_s: int) -> Properties:
+        """Return what makes a broker forget a message that it could not deliver in time."""
+        found = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+        found.MessageExpiryInterval = lifetime_s
+        return found
+
+    def client(
+        self, identifier: str | None = None, *, queue: int = 0, expires: bool = False
+    ) -> aiomqtt.Client:
+        """Return a client with a clean session: journal and database, not the broker, remember.
+
+        Only one that `expires` may say of a message how long it lives (MQTT 5).
+        """
         client = aiomqtt.Client(
             self.host,
             self.port,
             username=self.username,
             password=self.password,
             identifier=identifier,
-            protocol=aiomqtt.ProtocolVersion.V311,
+            protocol=aiomqtt.ProtocolVersion.V5 if expires else aiomqtt.ProtocolVersion.V311,
             keepalive=KEEPALIVE_S,
-            clean_session=True,
+            # MQTT 5 has another word for it
+            clean_session=None if expires else True,
+            clean_start=True if expires else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
             tls_context=ssl.create_default_context(cafile=self.ca_file) if self.tls else None,
             max_inflight_messages=1000,
             max_queued_incoming_messages=queue or None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocols.errors import LinkError
-from protocols.io.link import ModbusLink
+from protocols.io.link import ModbusLink, WritingLink
 from protocols.modbus.wire import Wire
 
 # The event loop's timers are coarse (epoll counts whole milliseconds and rounds up).
@@ -103,6 +103,20 @@ class PacedLink:
         self._note(pace, now - began_at, function, count)
         pace.free_at = now + pace.gap_s
         return words
+
+    async def write(
+        self, unit_id: int, function: int, address: int, values: tuple[int, ...]
+    ) -> None:
+        """As the link inside, after the unit's pause; LinkError where its backend only reads."""
+        if not isinstance(self._link, WritingLink):
+            message = "this bus's backend cannot write: allowed is the native one"
+            raise LinkError(message)
+        pace = self._pace(unit_id)
+        await sleep_until(pace.free_at)
+        try:
+            await self._link.write(unit_id, function, address, values)
+        finally:
+            pace.free_at = time.monotonic() + pace.gap_s
 
     async def close(self) -> None:
         """Close the link inside."""

@@ -104,6 +104,15 @@ class RtuDialogue:
                     self._debts.owe(request, now_s)
                 raise
 
+    async def write(
+        self, unit_id: int, function: int, address: int, values: tuple[int, ...]
+    ) -> None:
+        """Write once; LinkError, DeviceError or WireError, and then it may have happened."""
+        request = Request(unit_id, function, address, len(values), values)
+        request_pdu(request)
+        async with self._turn:
+            await self._ask(request, self._timeout_s)
+
     async def close(self) -> None:
         """Release the line; the next transact opens it again."""
         self._line.close()

@@ -128,6 +128,10 @@ class Chain:
         )
         self.users = {user["role"]: user for user in json.loads(line)["users"]}
 
+    def command_key(self) -> str:
+        """Return the public key that the cloud's commands are signed by."""
+        return self._call("hutong-cloud", "command-key").strip()
+
     def backfill(
         self, since_on: datetime, *, kill_at: float | None = None, period_s: int = 900
     ) -> None:

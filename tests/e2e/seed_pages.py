@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import uvicorn
 from fastapi import FastAPI
+from seed_commands import Nowhere, ask
 from seed_payments import collect
 from seed_reads import read_meters
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -26,6 +27,7 @@ from cloud import auth, problems
 from cloud.alerts.tables import alerts
 from cloud.billing import runs
 from cloud.billing.tables import supplier_invoices
+from cloud.commands.service import Commands
 from cloud.config import Settings
 from cloud.database import migrate, open_engine
 from cloud.ingest.tables import batches, envelopes
@@ -65,6 +67,7 @@ def seed(engine: Engine, now_us: int, *, months: int = 2) -> list[tuple[str, str
     with engine.begin() as connection:
         collect(connection, file.project.id, now_us)
         read_meters(connection, file.project.id, now_us)
+        ask(connection, file.project.id, now_us)
     return people
 
 
@@ -86,6 +89,7 @@ def serving_app(engine: Engine) -> FastAPI:
     app.state.engine = engine
     folder = Path(engine.url.database or ".").parent
     app.state.settings = Settings(allow_unverified_tariffs=True, data_dir=folder)
+    app.state.commands = Commands(engine, folder / "command.key", Nowhere())
     problems.install(app)
     pages.install(app)
     return app

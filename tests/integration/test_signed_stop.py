@@ -10,10 +10,11 @@ from pathlib import Path
 import yaml
 
 from edge.journal import Journal
-from edge.signing import key_path, open_key
+from edge.signing import key_path
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
 from protocols.delivery.signature import from_body, is_signed_by, public_bytes
+from protocols.io.key_file import open_key
 from tests.fixtures.delivery import (
     reading,
 )

@@ -236,6 +236,8 @@ def without_window(payload: bytes, least: int) -> bytes:
     if "window" in answer:
         # the default of the wire is too wide for worlds where all is small
         answer["window"] = least
+        # nor says who knows no window which HELLO it answers
+        answer.pop("hello", None)
     return msgspec.json.encode(answer)
 
 

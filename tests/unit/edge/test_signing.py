@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from devices.virtual_clock import VirtualClock
 from edge.cli import app
 from edge.journal import Journal, JournalFullError
-from edge.signing import KeyFileError, Signer, key_path, open_key
+from edge.signing import Signer, key_path
 from protocols.delivery import batch, envelope
 from protocols.delivery.envelope import LANE_EVENTS, LANE_READINGS
 from protocols.delivery.records import Event
@@ -26,6 +26,7 @@ from protocols.delivery.signature import (
     key_text,
     public_bytes,
 )
+from protocols.io.key_file import KeyFileError, open_key
 from tests.fixtures.delivery import START_US, OpenJournal, fill, reading
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -87,7 +87,7 @@ def test_takes_what_is_as_it_should_be() -> None:
         (COMMAND, replace(STANDING, heard=None), Reason.NO_TIME),
         (changed(target="door-2"), STANDING, Reason.NO_SUCH_TARGET),
         (changed(action=Action.PULSE), STANDING, Reason.NOT_ALLOWED),
-        (changed(expires_us=COMMAND.expires_us + 1), STANDING, Reason.TOO_LONG),
+        (changed(expires_us=COMMAND.expires_us + 300_001), STANDING, Reason.TOO_LONG),
     ],
 )
 def test_refuses(command: Command, standing: Standing, reason: Reason) -> None:
@@ -100,6 +100,16 @@ def test_is_late_by_the_latest_time_it_can_be() -> None:
     assert isinstance(judged(changed(expires_us=in_time)), Command)
     assert judged(changed(expires_us=in_time - 1)) == Refused(Reason.LATE, COMMAND.id)
     assert judged(COMMAND, now_us=NOW_US + 10_000_000) == Refused(Reason.LATE, COMMAND.id)
+
+
+def test_what_is_fresh_does_not_live_too_long_however_slow_the_answer_was() -> None:
+    # stamped as the HELLO came in, and heard 20 s later
+    slow = replace(STANDING, heard=Heard(SERVER_US, NOW_US - 20_000_000, NOW_US))
+    signed_us = SERVER_US + 20_000_000
+    fresh = changed(expires_us=signed_us + LIFETIME_S[Action.OPEN_DOOR] * 1_000_000)
+    assert isinstance(judged(fresh, slow), Command)
+    longer = changed(expires_us=fresh.expires_us + 1)
+    assert judged(longer, slow) == Refused(Reason.TOO_LONG, COMMAND.id)
 
 
 def test_knows_no_time_after_a_silence_or_a_clock_that_went_back() -> None:

@@ -1,0 +1,1 @@
+"""Commands 指令 to gateways: who asks for what, what is refused, what became of it."""

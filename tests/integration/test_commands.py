@@ -1,0 +1,442 @@
+"""Commands through their service and through the API: who may, what is refused, what becomes."""
+
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import Client
+from sqlalchemy import Engine, delete, update
+
+from cloud import api, auth, problems
+from cloud.alerts import repository as alerts
+from cloud.commands import repository, service, terms
+from cloud.commands.cutting_off import Reason
+from cloud.commands.service import CommandRefusedError
+from cloud.commands.states import State
+from cloud.commands.tables import command_steps, cut_off_notices, prepaid_services
+from cloud.errors import ForbiddenError, NotFoundError, RefusedError
+from cloud.metering.tables import account_meters, installs, meter_points
+from protocols import commands as wire
+from protocols.commands import Action, Heard, Standing
+from protocols.delivery.records import Event
+from protocols.io.key_file import open_key
+from tests.fixtures.commanded_site import (
+    CLERK,
+    HOME,
+    MANAGER,
+    NONCE,
+    NOON,
+    OTHER,
+    TERMS,
+    ZONE,
+    CommandedSite,
+    person,
+    us,
+)
+from tests.fixtures.estate import GATEWAY
+
+with warnings.catch_warnings():
+    # it would rather have another client library than the one that is locked
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+
+@pytest.fixture
+def site(engine: Engine, tmp_path: Path) -> CommandedSite:
+    """Give a home that may be cut off by all the rules."""
+    return CommandedSite(engine, tmp_path)
+
+
+def trail(site: CommandedSite, identity: str) -> list[str]:
+    with site.engine.connect() as connection:
+        return [step.state for step in repository.trail(connection, identity)]
+
+
+def refused(site: CommandedSite, act: Callable[[], object]) -> set[str]:
+    before = len(site.broker.sent)
+    with pytest.raises(CommandRefusedError) as caught:
+        act()
+    assert len(site.broker.sent) == before
+    with site.engine.connect() as connection:
+        held = repository.command_of(connection, "p", caught.value.command_id)
+    # every reason is on file too
+    assert held.state is State.REFUSED
+    assert tuple(held.said.split()) == caught.value.codes
+    return set(caught.value.codes)
+
+
+def answer(site: CommandedSite, identity: str, outcome: str, *, gateway: str = GATEWAY) -> None:
+    body = {"id": identity, "outcome": outcome, "reason": "reads 1"}
+    with site.engine.begin() as connection:
+        service.hear(connection, gateway, Event("", service.RESULT, 1, 1, body), site.now_us)
+
+
+def test_a_read_is_signed_at_once_for_the_newest_hello(site: CommandedSite) -> None:
+    asked = site.commands.ask(CLERK, site.wanted(Action.READ_NOW))
+    assert asked.state is State.SENT
+    (sent,) = site.broker.sent
+    assert (sent.nonce, sent.counter, sent.actor) == (NONCE, site.now_us, "clerk")
+    assert stat.S_IMODE(site.key_file.stat().st_mode) == 0o600
+    # its gateway takes it
+    key = open_key(site.key_file).public_key().public_bytes_raw()
+    targets = {"e-1": frozenset({Action.READ_NOW})}
+    heard = Heard(site.now_us, 0, 1000)
+    standing = Standing(GATEWAY, key, (NONCE,), 0, heard, targets)
+    assert wire.judge(wire.pack(sent), standing, now_us=2000) == sent
+    answer(site, asked.id, "done", gateway="another")
+    assert trail(site, asked.id) == ["asked", "sent"]
+    answer(site, asked.id, "done")
+    answer(site, asked.id, "refused")
+    assert trail(site, asked.id) == ["asked", "sent", "done", "taken"]
+    with site.engine.connect() as connection:
+        assert repository.command_of(connection, "p", asked.id).state is State.DONE
+
+
+def test_counters_grow_also_where_the_clock_goes_back(site: CommandedSite) -> None:
+    for step_us in (0, 0, -5_000_000, 1_000_000):
+        site.now_us += step_us
+        site.greet()
+        site.commands.ask(CLERK, site.wanted(Action.READ_NOW))
+    first = us(NOON)
+    assert site.counters() == [first, first + 1, first + 2, first + 3]
+
+
+def test_the_same_key_asks_once(site: CommandedSite) -> None:
+    wanted = site.wanted(Action.READ_NOW)
+    first, second = site.commands.ask(CLERK, wanted), site.commands.ask(CLERK, wanted)
+    assert first == second
+    assert len(site.broker.sent) == 1
+    other = service.Wanted(Action.READ_NOW, "x", wanted.key, device="w-1")
+    with pytest.raises(RefusedError, match="it asked for read_now of 'e-1' before"):
+        site.commands.ask(CLERK, other)
+
+
+def test_who_is_not_there_is_sent_nothing(site: CommandedSite) -> None:
+    site.greet(before_s=91)
+    assert refused(site, lambda: site.commands.ask(CLERK, site.wanted(Action.READ_NOW))) == {
+        "not_connected"
+    }
+    site.greet(before_s=90)
+    site.commands.ask(CLERK, site.wanted(Action.READ_NOW))
+    site.broker.is_down = True
+    assert refused(site, lambda: site.commands.ask(CLERK, site.wanted(Action.READ_NOW))) == {
+        "not_handed_over"
+    }
+
+
+def test_a_suspected_clone_is_sent_nothing(site: CommandedSite) -> None:
+    with site.engine.begin() as connection:
+        alerts.raise_clone(connection, GATEWAY, {"lane": 1}, site.now_us)
+    ask = lambda: site.commands.ask(CLERK, site.wanted(Action.READ_NOW))  # noqa: E731 - twice
+    assert refused(site, ask) == {"clone_suspected"}
+    with site.engine.begin() as connection:
+        alerts.clear_alert(connection, alerts.clone_cause(GATEWAY), site.now_us)
+    assert ask().state is State.SENT
+
+
+@pytest.mark.parametrize(
+    ("action", "role"),
+    [
+        (Action.OPEN_DOOR, "clerk"),
+        (Action.SWITCH_OFF, "guard"),
+        (Action.CLOSE_VALVE, "integrator"),
+        (Action.READ_NOW, "guard"),
+        (Action.READ_NOW, "resident"),
+    ],
+)
+def test_a_role_may_not(site: CommandedSite, action: Action, role: str) -> None:
+    with pytest.raises(ForbiddenError, match="allowed"):
+        site.commands.ask(person("x", role), site.wanted(action))
+
+
+def test_other_projects_and_wrong_targets_are_not_there(site: CommandedSite) -> None:
+    with pytest.raises(NotFoundError):
+        site.commands.ask(MANAGER, site.wanted(Action.READ_NOW, "nothing"))
+    with pytest.raises(RefusedError, match="allowed is a gateway"):
+        site.commands.ask(MANAGER, site.wanted(Action.RELOAD_CONFIG))
+    with pytest.raises(RefusedError, match="allowed is a device"):
+        site.commands.ask(MANAGER, site.wanted(Action.READ_NOW, ""))
+
+
+def test_silence_and_waiting_end(site: CommandedSite) -> None:
+    sent = site.commands.ask(CLERK, site.wanted(Action.READ_NOW))
+    waits = site.commands.ask(CLERK, site.wanted())
+    assert waits.state is State.WAITING
+    for later_us, states in (
+        (119_000_000, (State.SENT, State.WAITING)),
+        (121_000_000, (State.NO_ANSWER, State.WAITING)),
+        (3_601_000_000, (State.NO_ANSWER, State.REFUSED)),
+    ):
+        with site.engine.begin() as connection:
+            service.give_up(connection, us(NOON) + later_us)
+            found = [repository.command_of(connection, "p", each.id) for each in (sent, waits)]
+        assert tuple(each.state for each in found) == states
+    answer(site, sent.id, "unknown")
+    assert trail(site, sent.id)[-2:] == ["no_answer", "unknown"]
+
+
+def test_cutting_off_needs_another_person_who_is_told_all(site: CommandedSite) -> None:
+    asked = site.commands.ask(CLERK, site.wanted())
+    assert (asked.state, site.broker.sent) == (State.WAITING, [])
+    with pytest.raises(ForbiddenError):
+        site.commands.confirm(CLERK, asked.id, grant=True)
+    done = site.commands.confirm(MANAGER, asked.id, grant=True)
+    assert (done.state, done.confirmed_by) == (State.SENT, "manager")
+    assert [command.action for command in site.broker.sent] == [Action.SWITCH_OFF]
+    with pytest.raises(RefusedError, match="is sent"):
+        site.commands.confirm(OTHER, asked.id, grant=True)
+
+
+def test_who_asked_does_not_confirm_and_another_may_turn_it_down(site: CommandedSite) -> None:
+    asked = site.commands.ask(MANAGER, site.wanted())
+    with pytest.raises(RefusedError, match="who asked may not confirm"):
+        site.commands.confirm(MANAGER, asked.id, grant=True)
+    turned = site.commands.confirm(OTHER, asked.id, grant=False, note="他今天付款")
+    assert (turned.state, turned.said) == (State.REFUSED, "turned_down")
+    assert site.broker.sent == []
+
+
+def test_it_is_judged_again_when_it_is_confirmed(site: CommandedSite) -> None:
+    asked = site.commands.ask(CLERK, site.wanted())
+    site.pay(5_00)
+    assert refused(site, lambda: site.commands.confirm(MANAGER, asked.id, grant=True)) == {
+        Reason.NOT_IN_DEBT
+    }
+
+
+def test_a_trail_and_notices_never_change(site: CommandedSite) -> None:
+    site.commands.ask(CLERK, site.wanted(Action.READ_NOW))
+    for table in (command_steps, cut_off_notices):
+        with pytest.raises(Exception, match="never changes"), site.engine.begin() as connection:
+            connection.execute(delete(table))
+
+
+def change(site: CommandedSite, *statements: object) -> None:
+    with site.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]  # any statement
+
+
+def point(**values: object) -> object:
+    return update(meter_points).where(meter_points.c.id == "mp-e-1").values(**values)
+
+
+def set_terms(site: CommandedSite, **changed: object) -> None:
+    made = terms.Terms(**{**vars(TERMS), **changed})
+    with site.engine.begin() as connection:
+        terms.set_terms(connection, site.teller(date(2026, 11, 2)), "electricity", made)
+
+
+def withdraw(site: CommandedSite) -> None:
+    with site.engine.begin() as connection:
+        terms.withdraw_terms(connection, site.teller(date(2026, 11, 2)), "electricity")
+
+
+def share(site: CommandedSite) -> None:
+    rows = [
+        {"account_id": name, "meter_point_id": "mp-e-1", "from_us": 0, "weight": "1"}
+        for name in (HOME, "1-102")
+    ]
+    change(site, account_meters.insert().values(rows))
+
+
+def fee_only(site: CommandedSite) -> None:
+    """Pay the electricity, and owe any amount of property fee."""
+    with site.engine.begin() as connection:
+        site.charge(connection, "property-fee", 9_000_00, "2026-09")
+        service_owed = terms.balance_fen(connection, "p", HOME, "electricity")
+        assert service_owed == -30_01, "a property fee is no part of it"
+    with site.engine.begin() as connection:
+        from cloud.ledger import service as books  # noqa: PLC0415
+
+        today = site.teller(date(2026, 11, 20))
+        books.pay(
+            connection,
+            today,
+            HOME,
+            amount_fen=30_01,
+            channel="cash",
+            key="e",
+            items=["electricity"],
+        )
+
+
+def noticed_long_ago(site: CommandedSite) -> None:
+    # the same notice, 30 days after it
+    site.move_to(datetime(2026, 12, 16, 12, tzinfo=ZONE))
+
+
+CASES: dict[Reason, Callable[[CommandedSite], None]] = {
+    Reason.NO_METER_POINT: lambda s: change(
+        s, update(installs).where(installs.c.device_id == "e-1").values(removed_at_us=1)
+    ),
+    Reason.SEVERAL_METER_POINTS: lambda s: change(
+        s, update(installs).where(installs.c.device_id == "w-1").values(device_id="e-1")
+    ),
+    Reason.NO_UTILITY: lambda s: change(s, point(service="heat")),
+    Reason.NO_HOME: lambda s: change(s, point(role="public", supply="public")),
+    Reason.FEEDS_OTHERS: lambda s: change(
+        s, update(meter_points).where(meter_points.c.id == "mp-w-1").values(parent_id="mp-e-1")
+    ),
+    Reason.NO_ACCOUNT: lambda s: change(s, point(premise_id=None)),
+    Reason.SEVERAL_ACCOUNTS: share,
+    Reason.NO_TERMS: withdraw,
+    Reason.NOT_PREPAID: lambda s: change(s, delete(prepaid_services)),
+    Reason.NOT_IN_DEBT: fee_only,
+    Reason.NO_NOTICE: lambda s: change(s, point(service="water")),
+    Reason.NOTICE_TOO_YOUNG: lambda s: set_terms(s, notice_days=9),
+    Reason.NOTICE_TOO_OLD: noticed_long_ago,
+    Reason.NIGHT: lambda s: s.move_to(NOON.replace(hour=20)),
+    Reason.OUTSIDE_HOURS: lambda s: s.move_to(NOON.replace(hour=17)),
+    Reason.NO_CALENDAR: lambda s: set_terms(s, holidays={2025: frozenset()}),
+    Reason.DAY_OFF: lambda s: set_terms(s, holidays={2026: frozenset({NOON.date()})}),
+    Reason.BEFORE_DAY_OFF: lambda s: s.move_to(NOON + timedelta(days=3)),
+}
+# a licence is required with the terms; persons are tried above
+ELSEWHERE = {
+    Reason.NO_LICENCE,
+    Reason.NOBODY_ASKED,
+    Reason.NOT_CONFIRMED,
+    Reason.CONFIRMED_BY_ASKER,
+}
+
+
+def test_every_reason_has_a_case() -> None:
+    assert set(CASES) | ELSEWHERE == set(Reason)
+
+
+def with_water(site: CommandedSite, reason: Reason) -> None:
+    if reason is Reason.NO_NOTICE:
+        with site.engine.begin() as connection:
+            terms.set_terms(connection, site.teller(date(2026, 11, 1)), "water", TERMS)
+
+
+@pytest.mark.parametrize("reason", CASES)
+def test_each_refusal_through_the_service(site: CommandedSite, reason: Reason) -> None:
+    with_water(site, reason)
+    waits = site.commands.ask(CLERK, site.wanted())
+    CASES[reason](site)
+    for action in (Action.SWITCH_OFF, Action.CLOSE_VALVE):
+        assert reason in refused(site, lambda: site.commands.ask(CLERK, site.wanted(action)))  # noqa: B023
+    # and what was asked before is not sent either
+    assert reason in refused(site, lambda: site.commands.confirm(MANAGER, waits.id, grant=True))
+
+
+def test_a_pulse_at_a_meter_is_judged_as_cutting_off(site: CommandedSite) -> None:
+    withdraw(site)
+    wanted = site.wanted(Action.PULSE)
+    assert Reason.NO_TERMS in refused(site, lambda: site.commands.ask(MANAGER, wanted))
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"licence": " "}, "licence"),
+        ({"licensed_by": "us"}, "licensed_by"),
+        ({"notice_days": 0}, "notice_days"),
+        ({"grace_fen": -1}, "grace_fen"),
+        ({"until_minute": 1}, "hours"),
+        ({"holidays": {2026: frozenset({date(2025, 1, 1)})}}, "holidays"),
+    ],
+)
+def test_wrong_terms_are_refused(
+    site: CommandedSite, changed: dict[str, object], what: str
+) -> None:
+    with pytest.raises(RefusedError, match=what):
+        set_terms(site, **changed)
+
+
+def test_a_notice_needs_a_cause(site: CommandedSite) -> None:
+    site.pay(5_00)
+    with pytest.raises(RefusedError, match="no cause"), site.engine.begin() as connection:
+        terms.give_notice(
+            connection, site.teller(date(2026, 11, 20)), HOME, "electricity", channel="phone"
+        )
+
+
+@pytest.fixture
+def client(site: CommandedSite) -> Iterator[Callable[[str], Client]]:
+    """Give clients of the API over the same service, logged in."""
+    app = FastAPI()
+    app.state.engine, app.state.commands = site.engine, site.commands
+    app.include_router(api.router, prefix="/api/v1")
+    problems.install(app)
+    made: list[Client] = []
+
+    def logged_in(name: str) -> Client:
+        found = TestClient(app)
+        found.headers["Authorization"] = f"Bearer {auth.log_in(site.engine, name, 'password')}"
+        made.append(found)
+        return found
+
+    yield logged_in
+    for found in made:
+        found.close()
+
+
+def body(site: CommandedSite, action: str = "switch_off") -> dict[str, object]:
+    site.keys += 1
+    return {"action": action, "why": "欠费", "key": f"api-{site.keys}", "device": "e-1"}
+
+
+@pytest.mark.parametrize("reason", CASES)
+def test_each_refusal_through_the_api(
+    site: CommandedSite, client: Callable[[str], Client], reason: Reason
+) -> None:
+    with_water(site, reason)
+    clerk, manager = client("clerk"), client("manager")
+    waits = clerk.post("/api/v1/commands", json=body(site)).json()
+    CASES[reason](site)
+    asked = clerk.post("/api/v1/commands", json=body(site))
+    path = f"/api/v1/commands/{waits['id']}/confirmation"
+    confirmed = manager.post(path, json={"grant": True})
+    for said in (asked, confirmed):
+        assert said.status_code == 409
+        assert service.sentence(reason) in said.json()["detail"]
+    assert site.broker.sent == []
+
+
+def test_asks_confirms_and_tells_through_the_api(
+    site: CommandedSite, client: Callable[[str], Client]
+) -> None:
+    clerk, manager = client("clerk"), client("manager")
+    asked = clerk.post("/api/v1/commands", json=body(site))
+    assert (asked.status_code, asked.json()["state"]) == (201, "waiting")
+    path = f"/api/v1/commands/{asked.json()['id']}"
+    assert clerk.post(f"{path}/confirmation", json={"grant": True}).status_code == 403
+    done = manager.post(f"{path}/confirmation", json={"grant": True})
+    assert (done.status_code, done.json()["state"]) == (201, "sent")
+    told = clerk.get(path).json()
+    assert [step["state"] for step in told["trail"]] == ["asked", "waiting", "sent"]
+    assert [item["id"] for item in clerk.get("/api/v1/commands?state=sent").json()] == [told["id"]]
+    assert clerk.post("/api/v1/commands", json=body(site, "open_door")).status_code == 403
+    assert clerk.post("/api/v1/commands", json=body(site, "fly")).status_code == 422
+    assert clerk.get("/api/v1/commands/nothing").status_code == 404
+
+
+def test_terms_notices_and_agreements_through_the_api(
+    client: Callable[[str], Client],
+) -> None:
+    clerk, manager = client("clerk"), client("manager")
+    made = {"licensed_by": "supplier", "licence": "许可", "grace": "10.00", "notice_days": 7}
+    made |= {"begins": "09:00", "ends": "16:00", "holidays": {"2026": ["2026-10-01"]}}
+    path = "/api/v1/cut-off-terms"
+    assert clerk.put(f"{path}/electricity", json=made).status_code == 403
+    assert manager.put(f"{path}/electricity", json=made).status_code == 204
+    assert manager.put(f"{path}/heat", json=made).status_code == 409
+    notice = {"account": HOME, "service": "electricity", "channel": "visit"}
+    assert clerk.post("/api/v1/cut-off-notices", json=notice).json()["balance"] == "-30.01"
+    agreed = {"service": "electricity", "source": "合同"}
+    assert clerk.post(f"/api/v1/accounts/{HOME}/prepaid-services", json=agreed).status_code == 204
+    assert manager.delete(f"{path}/electricity").status_code == 204
+    assert clerk.post("/api/v1/cut-off-notices", json=notice).status_code == 409
+
+
+def test_a_key_that_is_no_key_is_told(site: CommandedSite) -> None:
+    site.key_file.write_text("nonsense", encoding="utf-8")
+    with pytest.raises(Exception, match=r"command\.key: is no private key"):
+        site.commands.ask(CLERK, site.wanted(Action.READ_NOW))
