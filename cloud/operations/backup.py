@@ -28,6 +28,8 @@ KEY_FILES: Final = (
     "alipay_public_key_file",
     "mqtt_ca_file",
 )
+# made by the first start of the service
+MADE_KEY: Final = "command_key_file"
 DATABASE_PARTS: Final = {
     copies.SQLITE: "database/hutong.db",
     copies.POSTGRESQL: "database/hutong.dump",
@@ -129,6 +131,8 @@ def _files(settings: Settings, *, with_keys: bool) -> Iterator[tuple[str, Path]]
             # a photo that is just being written has no name of its own yet
             if file.is_file() and file.suffix != ".part":
                 yield f"{name}/{file.relative_to(folder).as_posix()}", file
+    if with_keys and settings.command_key_file.exists():
+        yield f"keys/{MADE_KEY}", settings.command_key_file
     for name in KEY_FILES if with_keys else ():
         if file := getattr(settings, name):
             yield f"keys/{name}", file

@@ -24,7 +24,7 @@ from cloud.operations.archive import (
     read_manifest,
     sync_folder,
 )
-from cloud.operations.backup import DATABASE_PARTS, KEPT_FOLDERS, KEY_FILES, OWN_FOLDERS
+from cloud.operations.backup import DATABASE_PARTS, KEPT_FOLDERS, KEY_FILES, MADE_KEY, OWN_FOLDERS
 from cloud.sites.tables import gateways
 
 _PRIVATE: Final = 0o700
@@ -219,7 +219,7 @@ def _place(settings: Settings, name: str) -> Path | None:
         return settings.data_dir / first / rest
     if first in OWN_FOLDERS and rest and (folder := getattr(settings, first)):
         return Path(folder) / rest
-    if first == "keys" and rest in KEY_FILES and (file := getattr(settings, rest)):
+    if first == "keys" and rest in (MADE_KEY, *KEY_FILES) and (file := getattr(settings, rest)):
         return Path(file)
     return None
 

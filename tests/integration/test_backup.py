@@ -148,14 +148,20 @@ def test_keys_only_when_asked_for(engine: Engine, settings: Settings, tmp_path: 
     key = tmp_path / "key.pem"
     key.write_text("secret", "utf-8")
     with_key = settings.model_copy(update={"alipay_private_key_file": key})
+    of_commands = with_key.command_key_file
+    none = backup.make(with_key, tmp_path / "none.tar", with_keys=True)
+    assert b"command_key_file" not in none.path.read_bytes()
+    of_commands.write_text("another secret", "utf-8")
     plain = backup.make(with_key, tmp_path / "plain.tar")
     assert b"secret" not in plain.path.read_bytes()
     full = backup.make(with_key, tmp_path / "full.tar", with_keys=True)
     engine.dispose()
     key.unlink()
+    of_commands.unlink()
     restore.restore(with_key, full.path, force=True)
-    assert key.read_text("utf-8") == "secret"
-    assert key.stat().st_mode & 0o777 == 0o600
+    assert (key.read_text("utf-8"), of_commands.read_text("utf-8")) == ("secret", "another secret")
+    for file in (key, of_commands):
+        assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.usefixtures("kept")
