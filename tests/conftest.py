@@ -6,6 +6,7 @@ from tests.fixtures.system_parts import MISSING
 
 pytest_plugins = [
     "tests.fixtures.brokers",
+    "tests.fixtures.commanded_site",
     "tests.fixtures.databases",
     "tests.fixtures.delivery",
     "tests.fixtures.proven_site",
