@@ -14,6 +14,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 pytest_plugins = [
     "tests.fixtures.brokers",
+    "tests.fixtures.commanded_site",
     "tests.fixtures.databases",
     "tests.fixtures.delivery",
     "tests.fixtures.payment_counterpart",

@@ -137,7 +137,11 @@ class Commands:
                 _move(connection, held, Step.REFUSE, by=person.username, said=said, now_us=now_us)
                 if note.strip():
                     repository.note(
-                        connection, held.id, by=person.username, said=note.strip(), at_us=now_us
+                        connection,
+                        held.id,
+                        by=person.username,
+                        said=_text(note.strip()),
+                        at_us=now_us,
                     )
         if grant:
             self._send(command_id, by=person.username, confirmed_by=person.username)
@@ -323,7 +327,7 @@ def _fresh(person: Person, wanted: Wanted, identity: str, gateway: str, *, now_u
         pulse_ms=wanted.pulse_ms,
         dry_run=wanted.dry_run,
         asked_by=person.username,
-        why=wanted.why.strip(),
+        why=_text(wanted.why.strip()),
         asked_us=now_us,
         confirmed_by=None,
         state=State.ASKED,
@@ -346,4 +350,5 @@ def _same(held: Asked, wanted: Wanted, gateway: str) -> Asked:
 
 
 def _text(value: EventValue) -> str:
-    return str(value or "")[:300]
+    # a database keeps no NUL, and a gateway may say anything
+    return str(value or "").replace("\0", "")[:300]

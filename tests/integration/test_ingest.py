@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
+from cloud.alerts import repository as alerts
 from cloud.database import open_engine
 from cloud.ingest import repository
 from cloud.ingest.service import Incoming, Outcome, process
@@ -202,7 +203,9 @@ def test_a_twin_is_fenced_and_both_sides_arrive(
     assert any(isinstance(it, Fence) and it.epoch == epoch for _, it in outcome.answers)
     with engine.begin() as connection:
         held = connection.execute(select(lanes.c.fenced, lanes.c.reason)).all()
+        suspected = alerts.open_causes(connection, alerts.CLONE_SUSPECT)
     assert (True, "a sequence number came with another hash") in [tuple(row) for row in held]
+    assert suspected == {alerts.clone_cause("gw-1")}
 
     for one in (journal, twin):
         one.new_epoch(LANE)
@@ -286,6 +289,17 @@ def test_a_hello_is_remembered(engine: Engine, open_journal: OpenJournal) -> Non
     with engine.begin() as connection:
         row = connection.execute(select(gateways)).one()
     assert (row.install_id, row.backlog, row.last_seen_us) == (journal.install_id, 3, NOW_US)
+    assert (row.hello_nonce, row.hello_us) == ("n", NOW_US)
+
+
+def test_an_answer_says_which_hello_it_answers(engine: Engine, open_journal: OpenJournal) -> None:
+    add_site(engine, "gw-1")
+    journal = open_journal()
+    fill(journal, 1)
+    answers = deliver(engine, [hello(journal)]).answers
+    assert [it.hello for _, it in answers if isinstance(it, Ack)] == ["n", "n"]
+    # what answers batches answers no HELLO: its time was stamped whenever
+    assert ack(deliver(engine, [packed(journal, 1)])).hello == ""
 
 
 def test_nothing_is_kept_of_a_group_that_fails(

@@ -15,6 +15,15 @@ HELLO = Hello("install", "boot", "hutong 1", "nonce", [LaneReport(1, EPOCH, 1, 5
 ACK = Ack(1, EPOCH, 4, [(6, 7)], "ab" * 32, 2, 128, 1)
 
 
+def test_an_older_cloud_says_not_which_hello_it_answers() -> None:
+    whole = json.loads(messages.pack(ACK))
+    del whole["hello"]
+    assert messages.unpack_answer(json.dumps(whole).encode()) == ACK
+    # and an older gateway passes over what it does not know
+    whole["later"] = 1
+    assert messages.unpack_answer(json.dumps(whole).encode()) == ACK
+
+
 def test_hello_comes_back() -> None:
     assert messages.unpack_hello(messages.pack(HELLO)) == HELLO
 
