@@ -134,11 +134,10 @@ def _config() -> Config:
 def _migrate(connection: Connection, revision: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    known = revisions()
-    held = revision_of(connection)
-    goes_down = revision == "base" or (
-        revision in known and held in known and known.index(revision) < known.index(held)
-    )
+    goes_down = revision == "base"
+    if revision not in ("head", "base"):
+        known, held = revisions(), revision_of(connection)
+        goes_down = held in known and known.index(revision) < known.index(held)
     (command.downgrade if goes_down else command.upgrade)(config, revision)
 
 

@@ -20,6 +20,7 @@ from edge.backfill import backfill
 from edge.clock import SystemClock
 from edge.commands_command import commands_app
 from edge.config import RtuBus, Settings, load
+from edge.doctor import examine
 from edge.frame_command import frame
 from edge.journal_command import journal_app
 from edge.key_command import key_app
@@ -81,6 +82,21 @@ def check(config: Config) -> None:
     """Check a gateway file; exit 2 and one line per fault."""
     checked = load(config)
     typer.echo(f"{config}: {len(checked.devices)} devices on {len(checked.buses)} buses")
+
+
+@app.command()
+def doctor(config: Config, *, as_json: AsJson = False) -> None:
+    """Say what is wrong with this gateway, what it means and what to do; 1 for errors."""
+    found = list(examine(config, Settings()))
+    if as_json:
+        typer.echo(json.dumps([vars(item) for item in found], ensure_ascii=False))
+    else:
+        for item in found:
+            typer.echo(f"{item.level:8} {item.check}: {item.means}")
+            if item.todo:
+                typer.echo(f"{'':8} -> {item.todo}")
+    if any(item.level == "error" for item in found):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, select, text
 
-from cloud.database import open_engine
+from cloud.database import opened
 from cloud.ingest.tables import envelopes, generations, lanes
 from tests.e2e.chain_processes import GATEWAY, Chain, Installation, last_month, wait_for
 from tests.e2e.delivered_history import check_batches, check_history, wait_looked_at
@@ -55,14 +55,12 @@ def test_a_restored_cloud_has_everything_once(
     with chain.client() as client:
         bills = _billed(client)
     wait_for(lambda: chain.backlog() == 0, SETTLED_S, "the rest of the journal")
-    at_backup = told["parts"]
-    assert at_backup >= 1
     chain.kill("cloud")
     _wipe(chain)
     restored = json.loads(chain._call("hutong-cloud", "restore", str(archive), "--json"))
     assert restored["generations"] == {GATEWAY: 2}
     assert restored["set_aside"] == ""
-    with _engine(chain) as engine, engine.connect() as connection:
+    with opened(chain.database_url) as engine, engine.connect() as connection:
         held = connection.execution_options(readonly=True).scalars(select(lanes.c.through)).all()
     # what came after the backup is not in it
     assert sum(held) < chain.acknowledged()
@@ -72,7 +70,7 @@ def test_a_restored_cloud_has_everything_once(
         chain.stop("site")
         _drain(chain, sum(held))
     assert again == bills
-    with _engine(chain) as engine:
+    with opened(chain.database_url) as engine:
         wait_looked_at(engine, SETTLED_S)
         chain.kill("cloud")
         with chain.journal() as journal:
@@ -99,17 +97,6 @@ def check_chains(engine: Engine) -> None:
             assert [row.seq for row in found] == list(range(1, lane.through + 1))
             assert all(b.prev_hash == a.hash for a, b in pairwise(found))
             assert not found or found[-1].hash == lane.hash_through
-
-
-class _engine:  # noqa: N801  # reads as a word of its own
-    def __init__(self, chain: Chain) -> None:
-        self._engine = open_engine(chain.database_url)
-
-    def __enter__(self) -> Engine:
-        return self._engine
-
-    def __exit__(self, *_: object) -> None:
-        self._engine.dispose()
 
 
 def _wipe(chain: Chain) -> None:

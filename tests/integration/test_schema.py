@@ -10,11 +10,14 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, Table, inspect
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
 import cloud.database
 from cloud.billing import bill_tables
 from cloud.billing import tables as billing
+from cloud.cli import app
 from cloud.database import migrate
+from cloud.errors import CloudError
 from cloud.ledger.tables import accounts
 from cloud.sites.tables import buildings, premises
 from cloud.tables import metadata
@@ -39,6 +42,18 @@ def test_migrations_go_up_down_and_up_again(empty_engine: Engine) -> None:
     migrate(empty_engine)
     migrate(empty_engine)
     assert set(inspect(empty_engine).get_table_names()) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_command_goes_both_ways(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    monkeypatch.setenv("HUTONG_DATABASE_URL", url)
+    runner = CliRunner()
+    told = {to: runner.invoke(app, ["migrate", "--to", to]).stdout for to in ("0015", "0016")}
+    assert told == {to: f"the schema is an older one: {to}\n" for to in told}
+    assert "up to date" in runner.invoke(app, ["migrate"]).stdout
+    refused = runner.invoke(app, ["migrate", "--to", "9999"]).exception
+    assert isinstance(refused, CloudError)
+    assert "allowed are 0001 to" in str(refused)
 
 
 def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:
