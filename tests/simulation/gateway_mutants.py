@@ -70,7 +70,7 @@ GATEWAY_MUTANTS: Final = (
         "fence-ignored",
         "gateway 6: FENCE begins an epoch",
         f"{_SENDER}:_fenced",
-        '(NewEpoch("fenced"),)',
+        "(NewEpoch(FENCED),)",
         "()",
     ),
     Mutant(
