@@ -25,7 +25,7 @@ STATES: Final = {
     "waiting": ("warning", N_("Waits for another person")),
     "sent": ("stale", N_("Sent")),
     "taken": ("stale", N_("Taken by the gateway")),
-    "done": ("normal", N_("Carried out")),
+    "done": ("normal", N_("Executed")),
     "failed": ("critical", N_("Failed")),
     "refused": ("offline", N_("Refused")),
     "unknown": ("critical", N_("Unknown: look there")),

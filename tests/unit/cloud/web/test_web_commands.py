@@ -42,7 +42,7 @@ def test_a_device_is_read_from_its_page(log_in: LogIn) -> None:
     assert answer.status_code == 303
     shown = clerk.get(answer.headers["location"]).text
     assert "立即抄表" in shown
-    assert "已下发" in shown
+    assert "已发送" in shown
     assert "立即抄表" in clerk.get("/commands").text
 
 
