@@ -33,6 +33,9 @@ ROLE_NAMES = {
     "integrator": "集成商 integrator",
 }
 
+# they end when they have done their work
+_ONCE = ("backfill", "import", "command-key")
+
 
 class DemoError(HutongError):
     """A part of the demo did not come up; its log says more."""
@@ -161,6 +164,7 @@ class Demo:
         # whole or not at all: these passwords are told once
         part.replace(access)
         progress.update(task, completed=0.4)
+        await self._trust_commands()
         await self._spawn("cloud", "hutong-cloud", "serve")
         deadline = time.monotonic() + READY_S
         async with httpx.AsyncClient(base_url=self.url, timeout=5) as client:
@@ -174,6 +178,19 @@ class Demo:
                     pass
                 await asyncio.sleep(0.1)
         self._fail("cloud")
+
+    async def _trust_commands(self) -> None:
+        # the gateway acts on nothing that another key signed
+        child = await self._spawn("command-key", "hutong-cloud", "command-key", piped=True)
+        key = (await self._first_line(child)).decode().strip()
+        await child.wait()
+        del self._children["command-key"]
+        content = yaml.safe_load(self._gateway_file.read_text(encoding="utf-8"))
+        text = yaml.safe_dump(content | {"command_key": key}, allow_unicode=True, sort_keys=False)
+        part = self._gateway_file.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        # the past is being read by it meanwhile
+        part.replace(self._gateway_file)
 
     async def _import(self) -> list[dict[str, str]]:
         child = await self._spawn(
@@ -254,7 +271,7 @@ class Demo:
 
     async def _end(self) -> None:
         # the gateway first: it seals what it read; the cloud last: it still takes it
-        for name in ("backfill", "import", "edge", "site", "cloud"):
+        for name in (*_ONCE, "edge", "site", "cloud"):
             child = self._children.get(name)
             if child is None or child.returncode is not None:
                 continue
@@ -269,7 +286,7 @@ class Demo:
 
     def _check_alive(self) -> None:
         for name, child in self._children.items():
-            if child.returncode is not None and name not in ("backfill", "import"):
+            if child.returncode is not None and name not in _ONCE:
                 self._fail(name)
 
     def _fail(self, name: str) -> None:
