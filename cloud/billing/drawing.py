@@ -1,6 +1,6 @@
 """What a bill run works out: bills of a period, or of periods that were billed before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -59,14 +59,14 @@ class Drawing:
         some = _Accounts(self._connection, self.book, self._zone, names, first, granted)
         return some.draw(first, last)
 
-    def pools(self, period: str, uses: Mapping[str, Use]) -> Drawn:
-        """Share the pools of a period, from what its accounts used."""
+    def pools(self, period: str, uses: Callable[[], Mapping[str, Use]]) -> Drawn:
+        """Share the pools of a period, from what its accounts used; asked only if there are any."""
         drawn = Drawn()
         every = pool_repository.pools_of(self._connection, self._project_id)
         pools = [pool for pool in every if pool.is_on]
         if pools:
             estate, held = estate_of(
-                self._connection, self._project_id, pools, uses, period=period, zone=self._zone
+                self._connection, self._project_id, pools, uses(), period=period, zone=self._zone
             )
             sheets, waiting = share_pools(self.book, pools, estate)
             drawn.drafts = [*sheets, *shared_drafts(pools, sheets, estate)]

@@ -164,7 +164,7 @@ def _end_phase(connection: Connection, run: Run, own_tariffs: Path | None) -> No
 
 def _share_pools(connection: Connection, run: Run, own_tariffs: Path | None) -> None:
     drawing = _drawing(connection, run, own_tariffs)
-    drawn = drawing.pools(run.period, run_repository.uses_of(connection, run.key))
+    drawn = drawing.pools(run.period, lambda: run_repository.uses_of(connection, run.key))
     repository.save_tariffs(connection, drawing.book.used)
     run_repository.save_held(connection, run.project_id, drawn.held)
     shards = run_repository.shards_of(connection, run.key)

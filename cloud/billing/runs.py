@@ -216,7 +216,7 @@ def draft(
         drawn.drafts += some.drafts
         drawn.uses |= some.uses
         drawn.held.setdefault(period, []).extend(some.held[period])
-    pools = drawing.pools(period, drawn.uses)
+    pools = drawing.pools(period, lambda: drawn.uses)
     held = [*drawn.held.get(period, ()), *pools.held.get(period, ())]
     return Preview(period, (*drawn.drafts, *pools.drafts), tuple(held))
 
