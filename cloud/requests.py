@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from cloud import auth
 from cloud.auth import Person
+from cloud.ledger.service import Teller
 
 COOKIE = "hutong_session"
 
@@ -54,6 +55,11 @@ def visitor(request: Request, token: Annotated[str | None, Depends(token_of)]) -
 
 
 Visitor = Annotated[Person | None, Depends(visitor)]
+
+
+def teller_of(person: Person) -> Teller:
+    """Return a person as who acts with the project's money now."""
+    return Teller.now(person.project_id, person.username)
 
 
 def require(*roles: str) -> Callable[[Visitor], Person]:

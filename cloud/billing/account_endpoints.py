@@ -10,10 +10,9 @@ from cloud.auth import Person
 from cloud.billing.single_charges import SingleCharge, charge_once
 from cloud.ledger import arrears, tenancies
 from cloud.ledger.schemas import Amount, Key
-from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
 from cloud.notify import outbox, reminding
-from cloud.requests import Reading, Writing, require
+from cloud.requests import Reading, Writing, require, teller_of
 
 router = APIRouter(tags=["accounts"])
 
@@ -84,7 +83,7 @@ def charge_account(
     """Bill a single charge at once."""
     charge = SingleCharge(wanted.item, wanted.description, wanted.amount)
     return SingleChargeOut(
-        bill=charge_once(connection, _teller(person), account_id, charge, key=wanted.key)
+        bill=charge_once(connection, teller_of(person), account_id, charge, key=wanted.key)
     )
 
 
@@ -139,7 +138,7 @@ def remind(
     """Put a reminder on record, by message or mail send it, too; return all of the account."""
     reminding.remind(
         connection,
-        _teller(person),
+        teller_of(person),
         account_id,
         settings=request.app.state.settings,
         channel=wanted.channel,
@@ -147,7 +146,3 @@ def remind(
         note=wanted.note,
     )
     return list_reminders(account_id, person, connection)
-
-
-def _teller(person: Person) -> Teller:
-    return Teller.now(person.project_id, person.username)

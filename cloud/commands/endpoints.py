@@ -21,10 +21,9 @@ from cloud.commands.schemas import (
 )
 from cloud.commands.service import Commands, Wanted
 from cloud.commands.states import State
-from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan, yuan_to_fen
 from cloud.paging import Limit
-from cloud.requests import Reading, Writing, require
+from cloud.requests import Reading, Writing, require, teller_of
 from protocols.delivery.records import instant
 
 router = APIRouter(tags=["commands"])
@@ -102,13 +101,13 @@ def put_terms(
         _minute(wanted.ends),
         {year: frozenset(days) for year, days in wanted.holidays.items()},
     )
-    terms.set_terms(connection, _teller(person), service, made)
+    terms.set_terms(connection, teller_of(person), service, made)
 
 
 @router.delete("/cut-off-terms/{service}", status_code=204)
 def delete_terms(service: str, person: TermsSetter, connection: Writing) -> None:
     """Let nothing of a service be cut off from now on."""
-    terms.withdraw_terms(connection, _teller(person), service)
+    terms.withdraw_terms(connection, teller_of(person), service)
 
 
 @router.post("/accounts/{account_id}/prepaid-services", status_code=204)
@@ -117,7 +116,7 @@ def agree_prepayment(
 ) -> None:
     """Note that an account's holder has agreed to prepay a service."""
     terms.agree_prepayment(
-        connection, _teller(person), account_id, wanted.service, source=wanted.source
+        connection, teller_of(person), account_id, wanted.service, source=wanted.source
     )
 
 
@@ -126,7 +125,7 @@ def give_notice(wanted: NoticeIn, person: Notifier, connection: Writing) -> Noti
     """Record that a holder was told; refused where the balance is no cause."""
     made = terms.give_notice(
         connection,
-        _teller(person),
+        teller_of(person),
         wanted.account,
         wanted.service,
         channel=wanted.channel,
@@ -143,10 +142,6 @@ def give_notice(wanted: NoticeIn, person: Notifier, connection: Writing) -> Noti
 def _minute(clock: str) -> int:
     hours, _, minutes = clock.partition(":")
     return int(hours) * 60 + int(minutes)
-
-
-def _teller(person: Person) -> Teller:
-    return Teller.now(person.project_id, person.username)
 
 
 def _shown(held: Asked) -> CommandOut:

@@ -13,9 +13,8 @@ from cloud.discounts.schemas import DiscountIn, DiscountOut, EndIn, PlanIn, Plan
 from cloud.errors import RefusedError
 from cloud.ledger.endpoints import approval_out
 from cloud.ledger.schemas import ApprovalOut
-from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
-from cloud.requests import Reading, Writing, require
+from cloud.requests import Reading, Writing, require, teller_of
 
 router = APIRouter(tags=["discounts"])
 
@@ -62,7 +61,7 @@ def ask_plan(wanted: PlanIn, person: Clerk, connection: Writing) -> ApprovalOut:
         )
     except ValueError as error:
         raise RefusedError(str(error)) from error
-    return approval_out(service.ask_plan(connection, _teller(person), plan))
+    return approval_out(service.ask_plan(connection, teller_of(person), plan))
 
 
 @router.post("/discount-plans/{code}/ends", status_code=201)
@@ -70,7 +69,7 @@ def ask_end(code: str, wanted: EndIn, person: Clerk, connection: Writing) -> App
     """Ask for the end of a plan or of one account's; what is posted stays."""
     made = service.ask_end(
         connection,
-        _teller(person),
+        teller_of(person),
         wanted.account,
         code=code,
         discount_id=wanted.discount,
@@ -103,7 +102,7 @@ def ask_discount(
     """Ask that an account has a plan for some days."""
     made = service.ask_discount(
         connection,
-        _teller(person),
+        teller_of(person),
         account_id,
         code=wanted.code,
         days=Days(wanted.from_on, wanted.to_on or date.max),
@@ -114,7 +113,3 @@ def ask_discount(
 
 def _end(days: Days) -> date | None:
     return None if days.to_on == date.max else days.to_on
-
-
-def _teller(person: Person) -> Teller:
-    return Teller.now(person.project_id, person.username)

@@ -25,9 +25,8 @@ from cloud.ledger.schemas import (
     PaymentIn,
     SettledOut,
 )
-from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
-from cloud.requests import Reading, Writing, require
+from cloud.requests import Reading, Writing, require, teller_of
 from protocols.delivery.records import instant
 
 router = APIRouter(tags=["ledger"])
@@ -81,7 +80,7 @@ def take_payment(wanted: PaymentIn, person: Clerk, connection: Writing) -> Entry
     return _entry(
         service.pay(
             connection,
-            _teller(person),
+            teller_of(person),
             wanted.account,
             amount_fen=wanted.amount,
             channel=wanted.channel,
@@ -97,7 +96,7 @@ def take_deposit(wanted: DepositIn, person: Clerk, connection: Writing) -> Entry
     return _entry(
         service.take_deposit(
             connection,
-            _teller(person),
+            teller_of(person),
             wanted.account,
             amount_fen=wanted.amount,
             channel=wanted.channel,
@@ -112,7 +111,7 @@ def offset_charges(wanted: OffsetIn, person: Clerk, connection: Writing) -> Entr
     return _entry(
         service.offset(
             connection,
-            _teller(person),
+            teller_of(person),
             wanted.account,
             book=Book(wanted.book),
             key=f"offset:{wanted.key}",
@@ -126,7 +125,7 @@ def ask_approval(wanted: ApprovalIn, person: Clerk, connection: Writing) -> Appr
     """Ask for a relief, a void or a refund: nothing is entered before others grant it."""
     made = approvals.ask(
         connection,
-        _teller(person),
+        teller_of(person),
         wanted.account,
         kind=wanted.kind,
         subject=_subject(wanted),
@@ -149,7 +148,7 @@ def decide(request_id: int, wanted: DecisionIn, person: Clerk, connection: Writi
     """Grant or refuse one step; who asked or decided before may not."""
     return approval_out(
         approvals.decide(
-            connection, _teller(person), request_id, grant=wanted.grant, note=wanted.note
+            connection, teller_of(person), request_id, grant=wanted.grant, note=wanted.note
         )
     )
 
@@ -205,10 +204,6 @@ def approval_out(found: Request) -> ApprovalOut:
             for each in found.decisions
         ],
     )
-
-
-def _teller(person: Person) -> Teller:
-    return Teller.now(person.project_id, person.username)
 
 
 def _subject(wanted: ApprovalIn) -> dict[str, object]:

@@ -8,7 +8,6 @@ from cloud.auth import Person
 from cloud.errors import NotFoundError
 from cloud.ledger import repository as ledger
 from cloud.ledger.endpoints import Clerk, Payer
-from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan
 from cloud.payments import refunds, repository, service
 from cloud.payments.merchants import Channels
@@ -20,7 +19,7 @@ from cloud.payments.schemas import (
     RefundRequestOut,
 )
 from cloud.payments.states import Order
-from cloud.requests import Database, Reading, Writing
+from cloud.requests import Database, Reading, Writing, teller_of
 from protocols.delivery.records import instant
 
 router = APIRouter(tags=["payments"])
@@ -43,7 +42,7 @@ def open_order(
     channel = service.channel_of(channels, wanted.channel)
     with engine.connect() as connection:
         _check_own(ledger.account(connection, person.project_id, wanted.account), person)
-    teller = Teller.now(person.project_id, person.username)
+    teller = teller_of(person)
     return _out(
         service.open_order(engine, channel, teller, wanted.account, amount_fen=wanted.amount)
     )
@@ -63,7 +62,7 @@ def close_order(number: str, person: Clerk, engine: Database, channels: SetUp) -
     with engine.connect() as connection:
         order = repository.order_in(connection, person.project_id, number)
     channel = service.channel_of(channels, order.channel)
-    teller = Teller.now(person.project_id, person.username)
+    teller = teller_of(person)
     return _out(service.withdraw(engine, channel, order, teller.now_us))
 
 
@@ -73,7 +72,7 @@ def ask_refund(
 ) -> RefundRequestOut:
     """Ask for a refund of a paid order; it goes to the channel when others have granted it."""
     order = repository.order_in(connection, person.project_id, number)
-    teller = Teller.now(person.project_id, person.username)
+    teller = teller_of(person)
     made = refunds.ask_refund(
         connection, teller, order, amount_fen=wanted.amount, reason=wanted.reason
     )

@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from sqlalchemy import Connection
 
 from cloud.errors import CloudError, NotFoundError
-from cloud.ledger.service import Teller
 from cloud.money import fen_to_yuan, yuan_to_fen
 from cloud.payments import refunds, repository, service
 from cloud.payments.endpoints import SetUp
@@ -36,7 +35,7 @@ def open_order(
     """Make an order of what the account owes and show its code."""
     try:
         chosen = service.channel_of(channels, channel)
-        order = service.open_order(engine, chosen, _teller(visit), account_id)
+        order = service.open_order(engine, chosen, visit.teller, account_id)
     except NotFoundError:
         raise
     except CloudError as error:
@@ -113,7 +112,7 @@ def ask_refund(
     try:
         fen = yuan_to_fen(amount.strip().replace(",", ""))
         with connection.begin_nested():
-            refunds.ask_refund(connection, _teller(visit), order, amount_fen=fen, reason=reason)
+            refunds.ask_refund(connection, visit.teller, order, amount_fen=fen, reason=reason)
     except (CloudError, ValueError):
         return RedirectResponse(f"/accounts/{order.account_id}?refused=1", 303)
     return RedirectResponse(f"/accounts/{order.account_id}?done=asked", 303)
@@ -121,7 +120,3 @@ def ask_refund(
 
 def _order(connection: Connection, visit: Visit, number: str) -> Order:
     return repository.order_in(connection, visit.person.project_id, number)
-
-
-def _teller(visit: Visit) -> Teller:
-    return Teller(visit.person.project_id, visit.person.username, visit.now_us)
