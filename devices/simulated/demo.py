@@ -185,12 +185,7 @@ class Demo:
         key = (await self._first_line(child)).decode().strip()
         await child.wait()
         del self._children["command-key"]
-        content = yaml.safe_load(self._gateway_file.read_text(encoding="utf-8"))
-        text = yaml.safe_dump(content | {"command_key": key}, allow_unicode=True, sort_keys=False)
-        part = self._gateway_file.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        # the past is being read by it meanwhile
-        part.replace(self._gateway_file)
+        self._write_gateway_file(command_key=key)
 
     async def _import(self) -> list[dict[str, str]]:
         child = await self._spawn(
@@ -306,7 +301,7 @@ class Demo:
             held.write_text(f"{(first - timedelta(days=1)).replace(day=1):%Y-%m-%d}\n")
         return datetime.strptime(held.read_text().strip(), "%Y-%m-%d").replace(tzinfo=self._zone)
 
-    def _write_gateway_file(self) -> None:
+    def _write_gateway_file(self, **more: str) -> None:
         source = self._configs / "gateways" / "qingsong.yaml"
         content = yaml.safe_load(source.read_text(encoding="utf-8"))
         for bus in content["buses"]:
@@ -314,8 +309,11 @@ class Demo:
                 bus["port"] = self._tcp_port
             else:
                 bus["port"] = str(self.folder / "rtu-1")
-        text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-        self._gateway_file.write_text(text, encoding="utf-8")
+        text = yaml.safe_dump(content | more, allow_unicode=True, sort_keys=False)
+        part = self._gateway_file.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        # the past may be read by the one that is there
+        part.replace(self._gateway_file)
 
     def _welcome(self, took_s: float) -> None:
         self.console.print(f"\n青松花园 is live after {took_s:.1f} s: [bold]{self.url}[/bold]\n")
