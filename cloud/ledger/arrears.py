@@ -204,33 +204,7 @@ def charge_lateness(connection: Connection, teller: Teller, account_id: str) -> 
     taken into account, and less where a credit note has lowered the principal since.
     """
     terms = terms_of(connection, teller.project_id)
-    if not terms:
-        return 0
-    repository.account(connection, teller.project_id, account_id, lock=True)
-    entered = repository.entries_of(connection, account_id)
-    today = local_day(connection, teller.project_id, teller.now_us)
-    reminded = reminded_on(connection, teller.project_id, account_id)
-    due = _due(entered, terms, reminded, today=today)
-    charged = {
-        each.charge: each.charged_fen
-        for each in service.standing_of(connection, teller.project_id, account_id).statements
-        if each.charge.late
-    }
-    fresh = [
-        Fresh(
-            account_id,
-            books.charged(Kind.LATE_CHARGE, [(charge, fen - charged.get(charge, 0))]),
-            key=f"late:{account_id}:{charge.item}:{charge.period}:{today}",
-            request="",
-            counts_as=Kind.LATE_CHARGE,
-        )
-        for charge, fen in sorted(due.items())
-        if fen != charged.get(charge, 0)
-    ]
-    held = repository.keys_held(connection, teller.project_id, [each.key for each in fresh])
-    fresh = [each for each in fresh if each.key not in held]
-    repository.add_entries(connection, service.stamp_of(connection, teller), fresh)
-    return sum(each.entry.of(Book.RECEIVABLE) for each in fresh)
+    return _charge_lateness(connection, teller, account_id, terms) if terms else 0
 
 
 @dataclass(frozen=True)
@@ -256,12 +230,44 @@ def days_of_lateness(connection: Connection, now_us: int) -> dict[str, date]:
 
 def charge_all(connection: Connection, teller: Teller) -> Charged:
     """Enter the late charges of a project's debtors, see `charge_lateness`."""
-    if not terms_of(connection, teller.project_id):
+    terms = terms_of(connection, teller.project_id)
+    if not terms:
         return Charged(0, 0)
     sums = [
-        charge_lateness(connection, teller, name) for name in debtors(connection, teller.project_id)
+        _charge_lateness(connection, teller, name, terms)
+        for name in debtors(connection, teller.project_id)
     ]
     return Charged(sum(fen != 0 for fen in sums), sum(sums))
+
+
+def _charge_lateness(
+    connection: Connection, teller: Teller, account_id: str, terms: Mapping[str, Terms]
+) -> int:
+    repository.account(connection, teller.project_id, account_id, lock=True)
+    entered = repository.entries_of(connection, account_id)
+    today = local_day(connection, teller.project_id, teller.now_us)
+    reminded = reminded_on(connection, teller.project_id, account_id)
+    due = _due(entered, terms, reminded, today=today)
+    charged = {
+        each.charge: each.charged_fen
+        for each in service.standing_of(connection, teller.project_id, account_id).statements
+        if each.charge.late
+    }
+    fresh = [
+        Fresh(
+            account_id,
+            books.charged(Kind.LATE_CHARGE, [(charge, fen - charged.get(charge, 0))]),
+            key=f"late:{account_id}:{charge.item}:{charge.period}:{today}",
+            request="",
+            counts_as=Kind.LATE_CHARGE,
+        )
+        for charge, fen in sorted(due.items())
+        if fen != charged.get(charge, 0)
+    ]
+    held = repository.keys_held(connection, teller.project_id, [each.key for each in fresh])
+    fresh = [each for each in fresh if each.key not in held]
+    repository.add_entries(connection, service.stamp_of(connection, teller), fresh)
+    return sum(each.entry.of(Book.RECEIVABLE) for each in fresh)
 
 
 def _last_reminders(
